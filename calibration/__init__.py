@@ -1,0 +1,1 @@
+"""Measures what a graph's activations do on real images."""

@@ -1,0 +1,1 @@
+"""Transforms a PyTorch classifier into the graph that runs elsewhere."""

@@ -1,0 +1,164 @@
+"""Manifest: what a bundle says of itself. Written by export, read and checked by everything else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from runtime.errors import BundleError
+from runtime.image_spec import ImageSpec
+from runtime.schema import from_json, to_json
+
+__all__ = [
+    "MANIFEST_FILE",
+    "SCHEMA_VERSION",
+    "FileInfo",
+    "GoldenCase",
+    "Manifest",
+    "ModelInfo",
+    "TensorInfo",
+    "Variant",
+    "WeightsInfo",
+]
+
+MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION = 1
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Which classifier this is."""
+
+    name: str
+    classes: int
+    parameters: int
+    macs: int
+    """Multiply-accumulates of convolutions and linear layers for one image of the model's size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsInfo:
+    """Where the weights came from."""
+
+    origin: str
+    """"random", "imagenet", "embedded" or "file"."""
+    detail: str
+    """The seed, the name of the weights enum, or the file's name."""
+    sha256: str
+    """Of all parameters and buffers: names, shapes, dtypes and bytes in state-dict order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """The graph's input or output."""
+
+    name: str
+    dtype: str
+    shape: tuple[str, ...]
+    """One entry a dimension: a number, or the name of a dynamic dimension."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenCase:
+    """A recorded input and PyTorch's own answer to it, in ONNX's test-data convention."""
+
+    folder: str
+    """Holds input_0.pb and output_0.pb."""
+    content: str
+    """What the input shows, for a person: "photograph china.jpg", "random normal"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One form of the model that can run."""
+
+    file: str
+    precision: str
+    """"float32", "float16" or "int8"."""
+    opset: int
+    input: TensorInfo
+    output: TensorInfo
+    golden_tolerances: tuple[float, ...]
+    """For each golden case: the largest absolute logit difference from PyTorch that is accepted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileInfo:
+    """What a file of the bundle must be."""
+
+    sha256: str
+    size: int
+    """In bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The contract of a bundle.
+
+    Raises:
+        BundleError: if a path leads outside the bundle, a hash is malformed, a variant or golden
+            case names a file that is not listed, or labels and classes disagree.
+    """
+
+    schema_version: int
+    model: ModelInfo
+    weights: WeightsInfo
+    image: ImageSpec
+    labels: tuple[str, ...]
+    """One per class; empty where nothing is known of them."""
+    variants: dict[str, Variant]
+    """By name; "fp32" is the one every bundle has."""
+    golden: tuple[GoldenCase, ...]
+    tools: dict[str, str]
+    """Versions of what made the bundle."""
+    files: dict[str, FileInfo]
+    """Every file of the bundle but the manifest, by its path with forward slashes."""
+
+    def __post_init__(self) -> None:
+        for path, info in self.files.items():
+            _check_inside(path)
+            if not _SHA256.fullmatch(info.sha256) or info.size < 0:
+                raise BundleError(f"{MANIFEST_FILE}: the hash or size of '{path}' is malformed")
+        for variant in self.variants.values():
+            self._check_listed(variant.file)
+            if len(variant.golden_tolerances) != len(self.golden):
+                raise BundleError(
+                    f"{MANIFEST_FILE}: '{variant.file}' has {len(variant.golden_tolerances)} "
+                    f"golden tolerances for {len(self.golden)} golden cases"
+                )
+        for case in self.golden:
+            self._check_listed(f"{case.folder}/input_0.pb")
+            self._check_listed(f"{case.folder}/output_0.pb")
+        if self.labels and len(self.labels) != self.model.classes:
+            raise BundleError(
+                f"{MANIFEST_FILE}: {len(self.labels)} labels for {self.model.classes} classes"
+            )
+
+    def _check_listed(self, path: str) -> None:
+        if path not in self.files:
+            raise BundleError(f"{MANIFEST_FILE}: names '{path}', which its file list lacks")
+
+    def to_json(self) -> bytes:
+        """Return the manifest as the bytes of manifest.json."""
+        return to_json(self)
+
+    @staticmethod
+    def from_json(data: bytes) -> Manifest:
+        """Return the manifest that the bytes of manifest.json describe.
+
+        Raises:
+            BundleError: if they are not a manifest this version can read.
+        """
+        return from_json(Manifest, data, MANIFEST_FILE)
+
+
+def _check_inside(path: str) -> None:
+    pure = PurePosixPath(path)
+    hostile = "\\" in path or ":" in path or "\0" in path
+    if not path or hostile or pure.is_absolute() or ".." in pure.parts or str(pure) != path:
+        raise BundleError(
+            f"{MANIFEST_FILE}: the path '{path}' leads outside the bundle; do not use this bundle"
+        )

@@ -1,0 +1,27 @@
+"""The Runner protocol: whatever can turn a batch of images into logits."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Images", "Logits", "Runner"]
+
+Images: TypeAlias = NDArray[np.float32]
+"""float32 [batch, channels, height, width], normalised; see runtime.preprocess."""
+
+Logits: TypeAlias = NDArray[np.floating[Any]]
+"""float32 or float64 [batch, classes]: one row an image, in order, before any softmax."""
+
+
+class Runner(Protocol):
+    """A classifier that is ready to run."""
+
+    @property
+    def name(self) -> str:
+        """What runs, for a person: "onnxruntime cpu", "torch float64"."""
+
+    def logits(self, images: Images) -> Logits:
+        """Return one row of logits per image, in order. The array is the caller's to keep."""
