@@ -1,14 +1,18 @@
-"""Manifest: what a bundle says of itself. Written by export, read and checked by everything else."""
+"""Manifest: what a bundle says of itself. Written by export, read and checked by all else."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from runtime.errors import BundleError
 from runtime.image_spec import ImageSpec
-from runtime.schema import from_json, to_json
+from runtime.schema import Json, decode, parse_json, to_json
 
 __all__ = [
     "MANIFEST_FILE",
@@ -20,6 +24,8 @@ __all__ = [
     "TensorInfo",
     "Variant",
     "WeightsInfo",
+    "check_path",
+    "metadata_props",
 ]
 
 MANIFEST_FILE = "manifest.json"
@@ -93,6 +99,11 @@ class FileInfo:
     size: int
     """In bytes."""
 
+    @staticmethod
+    def of(data: bytes) -> FileInfo:
+        """Return what a file with these bytes must be."""
+        return FileInfo(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
@@ -119,22 +130,32 @@ class Manifest:
 
     def __post_init__(self) -> None:
         for path, info in self.files.items():
-            _check_inside(path)
+            check_path(path)
             if not _SHA256.fullmatch(info.sha256) or info.size < 0:
                 raise BundleError(f"{MANIFEST_FILE}: the hash or size of '{path}' is malformed")
+        if "fp32" not in self.variants:
+            raise BundleError(f"{MANIFEST_FILE}: lacks the variant 'fp32', which every bundle has")
         for variant in self.variants.values():
-            self._check_listed(variant.file)
-            if len(variant.golden_tolerances) != len(self.golden):
-                raise BundleError(
-                    f"{MANIFEST_FILE}: '{variant.file}' has {len(variant.golden_tolerances)} "
-                    f"golden tolerances for {len(self.golden)} golden cases"
-                )
+            self._check_variant(variant)
         for case in self.golden:
             self._check_listed(f"{case.folder}/input_0.pb")
             self._check_listed(f"{case.folder}/output_0.pb")
         if self.labels and len(self.labels) != self.model.classes:
             raise BundleError(
                 f"{MANIFEST_FILE}: {len(self.labels)} labels for {self.model.classes} classes"
+            )
+
+    def _check_variant(self, variant: Variant) -> None:
+        self._check_listed(variant.file)
+        if len(variant.golden_tolerances) != len(self.golden):
+            raise BundleError(
+                f"{MANIFEST_FILE}: '{variant.file}' has {len(variant.golden_tolerances)} "
+                f"golden tolerances for {len(self.golden)} golden cases"
+            )
+        if not all(0 <= tolerance < math.inf for tolerance in variant.golden_tolerances):
+            raise BundleError(
+                f"{MANIFEST_FILE}: '{variant.file}' has a golden tolerance that is not a number "
+                "from 0 up, so it would prove nothing"
             )
 
     def _check_listed(self, path: str) -> None:
@@ -152,13 +173,46 @@ class Manifest:
         Raises:
             BundleError: if they are not a manifest this version can read.
         """
-        return from_json(Manifest, data, MANIFEST_FILE)
+        document = parse_json(data, MANIFEST_FILE)
+        _check_schema(document)
+        return decode(Manifest, document, MANIFEST_FILE)
 
 
-def _check_inside(path: str) -> None:
+def check_path(path: str) -> None:
+    """Return if a bundle may hold a file of this path.
+
+    Raises:
+        BundleError: if it leads outside, is not written with forward slashes in the shortest way,
+            or is the manifest's own.
+    """
     pure = PurePosixPath(path)
-    hostile = "\\" in path or ":" in path or "\0" in path
-    if not path or hostile or pure.is_absolute() or ".." in pure.parts or str(pure) != path:
+    hostile = "\\" in path or ":" in path or not path.isprintable()
+    if hostile or pure.is_absolute() or ".." in pure.parts or str(pure) != path or path == ".":
         raise BundleError(
             f"{MANIFEST_FILE}: the path '{path}' leads outside the bundle; do not use this bundle"
+        )
+    if path == MANIFEST_FILE:
+        raise BundleError(f"{MANIFEST_FILE}: lists itself; do not use this bundle")
+
+
+def metadata_props(image: ImageSpec, labels: tuple[str, ...]) -> dict[str, str]:
+    """Return what a model's ONNX file says of its input and its classes in metadata_props.
+
+    A model that was parted from its bundle can still be fed and its answer read.
+    """
+    return {
+        "resnet-deploy.image": json.dumps(dataclasses.asdict(image)),
+        "resnet-deploy.labels": json.dumps(labels, ensure_ascii=False),
+    }
+
+
+def _check_schema(document: Json) -> None:
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if type(version) is not int:
+        raise BundleError(f"{MANIFEST_FILE} has no schema version: it is not a bundle's manifest")
+    if version != SCHEMA_VERSION:
+        cure = "update resnet-deploy" if version > SCHEMA_VERSION else "export the model again"
+        raise BundleError(
+            f"{MANIFEST_FILE} has schema version {version}; this release reads version "
+            f"{SCHEMA_VERSION}: {cure}"
         )

@@ -1,0 +1,134 @@
+"""Bundle: the deployment folder as it lies on a disk that others can write to.
+
+Nothing in it is used before it was compared with the manifest, and what was compared is what is
+used: a file is read once, and the bytes that were hashed are the bytes that are handed on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from runtime.errors import BundleError, OptionError
+from runtime.manifest import MANIFEST_FILE, FileInfo, Manifest, Variant
+
+__all__ = ["Bundle"]
+
+_LARGEST_MANIFEST = 16 << 20
+"""Bytes; the labels of 20,000 classes take 1 MiB."""
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle's folder and its manifest, which is sound; its files are checked when read."""
+
+    folder: Path
+    manifest: Manifest
+
+    @staticmethod
+    def load(folder: Path) -> Bundle:
+        """Return the bundle in the folder, of which only the manifest was read.
+
+        Raises:
+            BundleError: if there is none, or its manifest is unreadable, hostile or of another
+                schema version.
+        """
+        if not folder.is_dir():
+            raise BundleError(_no_folder(folder))
+        if not os.path.lexists(folder / MANIFEST_FILE):
+            raise BundleError(_no_manifest(folder))
+        with _open_inside(folder, MANIFEST_FILE) as file:
+            data = file.read(_LARGEST_MANIFEST + 1)
+        if len(data) > _LARGEST_MANIFEST:
+            raise BundleError(f"'{folder / MANIFEST_FILE}' exceeds 16 MiB: it is not a manifest")
+        try:
+            return Bundle(folder=folder, manifest=Manifest.from_json(data))
+        except BundleError as error:
+            raise BundleError(f"'{folder}': {error}") from None
+
+    def variant(self, name: str) -> Variant:
+        """Return the variant of that name.
+
+        Raises:
+            OptionError: if the bundle has none.
+        """
+        try:
+            return self.manifest.variants[name]
+        except KeyError:
+            known = ", ".join(self.manifest.variants)
+            raise OptionError(f"'{self.folder}' has no variant '{name}'; it has: {known}") from None
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a listed file, which are the very ones that were published.
+
+        Raises:
+            BundleError: if the file is missing, was altered or leads outside the folder.
+        """
+        expected = self.manifest.files[path]
+        with _open_inside(self.folder, path) as file:
+            # One byte more than expected, so that a longer file is told from the right one.
+            data = file.read(min(expected.size, os.fstat(file.fileno()).st_size) + 1)
+        if len(data) != expected.size or FileInfo.of(data) != expected:
+            raise BundleError(
+                f"'{self.folder / path}' was altered: given {self.inspect(path)}; expected "
+                f"{expected}; copy or export the bundle again"
+            )
+        return data
+
+    def inspect(self, path: str) -> FileInfo:
+        """Return what a file of the folder really is, read in constant memory.
+
+        Raises:
+            BundleError: if the file is missing, is no regular file or leads outside the folder.
+        """
+        digest = hashlib.sha256()
+        size = 0
+        with _open_inside(self.folder, path) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+        return FileInfo(sha256=digest.hexdigest(), size=size)
+
+    def unlisted(self) -> list[str]:
+        """Return the paths of the files in the folder that the manifest does not know of."""
+        known = {*self.manifest.files, MANIFEST_FILE}
+        found = []
+        for folder, _, names in os.walk(self.folder):
+            relative = Path(folder).relative_to(self.folder)
+            found += [(relative / name).as_posix() for name in names]
+        return sorted(set(found) - known)
+
+
+def _open_inside(folder: Path, path: str) -> BinaryIO:
+    root = os.path.realpath(folder)
+    real = os.path.realpath(folder / path)
+    if os.path.commonpath([root, real]) != root:
+        raise BundleError(f"'{folder / path}' leads outside the bundle; do not use this bundle")
+    try:
+        # A pipe would keep whoever opens it waiting, and a device has no end.
+        if not stat.S_ISREG(os.stat(real).st_mode):
+            raise BundleError(f"'{folder / path}' is not a regular file; do not use this bundle")
+        return open(real, "rb")
+    except FileNotFoundError:
+        raise BundleError(
+            f"'{folder}' lacks '{path}'; copy the whole folder, or export it again"
+        ) from None
+    except OSError as error:
+        raise BundleError(f"cannot read '{folder / path}': {error.strerror}") from None
+
+
+def _no_folder(folder: Path) -> str:
+    if folder.is_file():
+        return f"'{folder}' is a file; expected the bundle's folder, perhaps '{folder.parent}'"
+    return f"there is no bundle '{folder}'; make one with: python -m export NAME --onnx"
+
+
+def _no_manifest(folder: Path) -> str:
+    message = f"'{folder}' is not a bundle: it has no {MANIFEST_FILE}"
+    inner = sorted(str(path.parent) for path in folder.glob(f"*/{MANIFEST_FILE}"))
+    return f"{message}; did you mean {' or '.join(inner[:3])}?" if inner else message

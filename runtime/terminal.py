@@ -1,0 +1,221 @@
+"""Where a command line meets a person.
+
+Results go to stdout; progress, warnings and errors go to stderr, so that results can be piped.
+`--json` makes stdout one JSON document, `--quiet` leaves out progress; errors are always shown.
+
+    exit status  0    done
+                 1    everything ran, and the answer is no (VerdictError)
+                 2    it could not be done (any other DeployError, a full disk, no memory)
+                 130  interrupted from the keyboard
+                 141  whoever read the output left; nothing is said, as Unix programs do
+
+Nothing but plain text leaves this module when a stream is not a terminal. Rich draws what moves and
+is imported only then: it costs more than a classification's arithmetic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from runtime.errors import DeployError, OptionError
+
+if TYPE_CHECKING:
+    import typer
+
+__all__ = ["Screen", "Step", "guard", "printable", "run"]
+
+INTERRUPTED = 130
+READER_LEFT = 141
+
+_PATIENCE_SECONDS = 2.0
+"""Work shorter than this needs no progress bar."""
+
+
+def run(app: typer.Typer, program: str, argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status.
+
+    Args:
+        app: made with rich_markup_mode=None and pretty_exceptions_enable=False; its commands
+            return None or an exit status.
+        program: how it was called, for usage lines: "python -m runtime".
+        argv: the arguments; by default those of the process.
+    """
+    return guard(lambda: _call(app, program, sys.argv[1:] if argv is None else argv))
+
+
+def guard(work: Callable[[], int]) -> int:
+    """Return the exit status of the work, every failure a person can mend told in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        _escape_unprintable(stream)
+    try:
+        status = work()
+        sys.stdout.flush()
+    except DeployError as error:
+        status = _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        status = _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        status = READER_LEFT
+    except MemoryError:
+        status = _fail("out of memory; close other programs, or use a smaller --batch", 2)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        status = _fail(f"{error.strerror or error}{where}", 2)
+    _settle(sys.stdout)
+    return status
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, control codes and lone surrogates as escapes such as \x1b.
+
+    Names of files and labels come from others, and a terminal obeys what it is sent.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@dataclass
+class Step:
+    """A step under way; what it found out goes into `detail` before it ends."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screen:
+    """How much a command says, and in what form."""
+
+    json: bool = False
+    quiet: bool = False
+
+    def result(self, text: str) -> None:
+        """Write a line of the result; nothing when the result is a JSON document."""
+        if not self.json:
+            sys.stdout.write(text + "\n")
+
+    def document(self, value: Mapping[str, Any]) -> None:
+        """Write the result as a JSON document; nothing when it is told in words."""
+        if self.json:
+            # Refused, not written: NaN is no JSON, and whoever reads this would fail far from here.
+            text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+            sys.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """Write a line of progress."""
+        if not self.quiet:
+            _say(text)
+
+    def warn(self, text: str) -> None:
+        """Write a line that is shown however quiet it is meant to be."""
+        _say(f"warning: {text}")
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Write one line when the work inside is done: its name, its time, its detail."""
+        step = Step()
+        start = time.perf_counter()
+        with self._spinner(name):
+            yield step
+        seconds = time.perf_counter() - start
+        self.note(f"{name:<12}{seconds:7.2f} s  {step.detail}".rstrip())
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show a bar on a terminal once the work inside takes long.
+
+        Yields:
+            What to call after each of the `total` pieces.
+        """
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda: None
+            return
+        bar = _LateBar(what, total)
+        try:
+            yield bar.advance
+        finally:
+            bar.close()
+
+    def _spinner(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        if self.quiet or not sys.stderr.isatty():
+            return contextlib.nullcontext()
+        from rich.console import Console
+
+        return Console(stderr=True).status(name)
+
+
+class _LateBar:
+    """A progress bar that appears only after _PATIENCE_SECONDS."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._start = time.perf_counter()
+        self._bar: Any = None
+
+    def advance(self) -> None:
+        self._done += 1
+        if self._bar is None and time.perf_counter() - self._start > _PATIENCE_SECONDS:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task(self._what, total=self._total)
+            self._bar.start()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
+    import typer
+
+    try:
+        status = app(list(argv), prog_name=program, standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else program
+        message = " ".join(error.format_message().split())
+        raise OptionError(f"{message} See: {command} --help") from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if status == INTERRUPTED:  # Typer turns the exception into the status
+        raise KeyboardInterrupt
+    return status if isinstance(status, int) else 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(printable(text) + "\n")
+
+
+def _fail(message: str, status: int) -> int:
+    with contextlib.suppress(OSError):
+        _say(f"error: {message}")
+    return status
+
+
+def _escape_unprintable(stream: TextIO) -> None:
+    # A name the terminal's encoding lacks must not end the program that prints it.
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _settle(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        # The interpreter flushes once more at exit and would complain of what is known already.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
