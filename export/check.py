@@ -1,0 +1,55 @@
+"""Checks an ONNX model against the PyTorch module it came from, over the parity grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from export.grid import Grid
+from export.load import Classifier
+from export.reference import TorchRunner
+from runtime.onnx_runner import OnnxRunner
+from runtime.parity import FLOAT32_TOLERANCE, ParityReport, Truth, answer, compare
+from runtime.terminal import Screen
+
+__all__ = ["Check", "check"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """The verdict on a model, and the answers it was judged by."""
+
+    golden: tuple[Truth, ...]
+    """PyTorch's answers to the cases of the model's own size: worth recording."""
+    report: ParityReport
+    left_out: tuple[str, ...]
+    """Shapes the budget had no room for."""
+
+
+def check(classifier: Classifier, model: bytes, grid: Grid, screen: Screen) -> Check:
+    """Return the verdict on a serialized ONNX model, run by ONNX Runtime on the CPU.
+
+    The report may say that it failed: that is for the caller to act on.
+    """
+    reference = TorchRunner(classifier.module, torch.float64)
+    baseline = TorchRunner(classifier.module, torch.float32)
+    candidate = OnnxRunner.open(model)
+    with screen.step("check") as step, screen.progress("check", 2 * len(grid.cases)) as advance:
+        truths = answer(grid.cases, reference, baseline, advance)
+        report = ParityReport(
+            reference=reference.name,
+            baseline=baseline.name,
+            candidate=candidate.name,
+            noise_multiple=FLOAT32_TOLERANCE.noise_multiple,
+            cases=compare(truths, candidate, FLOAT32_TOLERANCE, advance),
+        )
+        step.detail = _summary(report, grid)
+    return Check(golden=truths[: grid.own_size], report=report, left_out=grid.left_out)
+
+
+def _summary(report: ParityReport, grid: Grid) -> str:
+    count = f"{len(report.cases)} of {len(report.cases) + len(grid.left_out)} cases"
+    ratio = report.worst.ratio
+    worst = "an unusable answer" if ratio is None else f"{ratio:.2f} x float32 noise"
+    return f"{count}, worst {worst} (allowed {report.noise_multiple:g})"

@@ -1,0 +1,141 @@
+"""The command line of export: options -> one order -> text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.errors import BackendMissingError, OptionError
+from runtime.terminal import Screen, run
+
+__all__ = ["main"]
+
+COMMANDS = ("model",)
+"""Subcommands by name; whatever else stands first is the name of a model to export."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Take a PyTorch ResNet to ONNX, and prove that it arrived unchanged.",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] not in [[command] for command in COMMANDS]:
+        arguments.insert(0, "model")
+    return run(app, "python -m export", arguments)
+
+
+@app.callback()
+def commands() -> None:
+    """Take a PyTorch ResNet to ONNX, and prove that it arrived unchanged."""
+
+
+@app.command()
+def model(
+    name: Annotated[str, typer.Argument(help="A name of --list, such as resnet18.")] = "",
+    onnx: Annotated[bool, typer.Option("--onnx", help="Make an ONNX bundle.")] = False,
+    list_models: Annotated[bool, typer.Option("--list", help="Show every model.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="The bundle's folder.  [default: artifacts/NAME]")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="random, imagenet, or a checkpoint file; what suits, if not given.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Number of input channels.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Text file, one label a line.")] = None,
+    resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")] = None,
+    mean: Annotated[str, typer.Option(help="M[,M,M], for values of 0 to 1.")] = "",
+    std: Annotated[str, typer.Option(help="S[,S,S], for values of 0 to 1.")] = "",
+    interpolation: Annotated[str | None, typer.Option(help="bilinear or bicubic.")] = None,
+    opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 23.")] = 18,
+    static: Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")] = "",
+    parity_budget: Annotated[
+        float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
+    ] = 24.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+) -> None:
+    """Export a model, checked against PyTorch over a grid of shapes."""
+    screen = Screen(json=json, quiet=quiet)
+    _require_extra()
+    if list_models:
+        from export.show import show_catalogue
+
+        show_catalogue(screen)
+        return
+    if not name:
+        raise OptionError(
+            "no model given; see them with --list, then: python -m export NAME --onnx"
+        )
+    if not onnx:
+        raise OptionError(f"nothing to make of {name}; say what: python -m export {name} --onnx")
+    from export.deliver import Order, deliver
+    from export.load import LoadOptions
+    from export.show import show_delivery
+
+    options = LoadOptions(
+        weights=weights,
+        seed=seed,
+        classes=classes,
+        channels=channels,
+        labels=labels,
+        resize=resize,
+        crop=crop,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        interpolation=interpolation,
+    )
+    order = Order(
+        name=name,
+        options=options,
+        output=output or Path("artifacts") / name,
+        opset=opset,
+        static_shape=_shape(static),
+        parity_budget_gmacs=parity_budget,
+    )
+    show_delivery(deliver(order, screen), screen)
+
+
+def _require_extra() -> None:
+    """Say in one line what to install, where only the base install is at hand."""
+    import importlib.util
+
+    for module in ("torch", "onnx", "onnx_ir", "onnxscript", "onnxsim", "safetensors"):
+        if importlib.util.find_spec(module) is None:
+            raise BackendMissingError(
+                f"export needs the package '{module}'. Run: pip install 'resnet-deploy[export]'"
+            )
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...] | None:
+    if not text:
+        return None
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise OptionError(
+            f"{option}: given '{text}'; expected numbers with commas between, such as 0.5,0.5,0.5"
+        ) from None
+
+
+def _shape(text: str) -> tuple[int, int, int, int] | None:
+    if not text:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise OptionError(
+            f"--static: given '{text}'; expected BATCHxCHANNELSxHEIGHTxWIDTH, such as 1x3x224x224"
+        )
+    batch, channels, height, width = map(int, parts)
+    return batch, channels, height, width

@@ -1,0 +1,112 @@
+"""The straight line from a name to a verified bundle: load, trace, simplify, check, pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.check import Check, check
+from export.grid import Grid, plan_grid, plan_static_grid
+from export.load import Classifier, LoadOptions, load
+from export.models.catalogue import find
+from export.models.count import count_macs, count_parameters
+from export.pack import pack, stamp
+from export.recipes import float32, float32_static
+from export.samples import sample_images
+from export.simplify import Simplification
+from runtime.bundle import Bundle
+from runtime.errors import VerdictError
+from runtime.manifest import ModelInfo
+from runtime.parity import ParityReport
+from runtime.publish import check_writable
+from runtime.terminal import Screen
+
+__all__ = ["Delivery", "Order", "deliver"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to export, and where to."""
+
+    name: str
+    options: LoadOptions
+    output: Path
+    opset: int
+    static_shape: tuple[int, int, int, int] | None
+    """[batch, channels, height, width]; None keeps batch, height and width dynamic."""
+    parity_budget_gmacs: float
+    """What the parity grid may cost each runner, in 10^9 multiply-accumulates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What was published, and what was found on the way."""
+
+    bundle: Bundle
+    simplification: Simplification
+    check: Check
+
+
+def deliver(order: Order, screen: Screen) -> Delivery:
+    """Publish the bundle that was ordered.
+
+    Raises:
+        VerdictError: if the graph does not compute what PyTorch computes; nothing is published.
+        DeployError: if anything of the order cannot work; nothing is published.
+    """
+    check_writable(order.output)
+    with screen.step("load") as step:
+        classifier = load(order.name, order.options)
+        model = _describe(classifier)
+        step.detail = f"{model.parameters:,} parameters, {_origin(classifier)}"
+    simplification = _simplified(order, classifier, screen)
+    data = stamp(simplification.graph, classifier)
+    verdict = check(classifier, data, _plan(order, classifier, model.macs), screen)
+    if not verdict.report.passed:
+        raise VerdictError(_complaint(verdict.report))
+    with screen.step("publish") as step:
+        bundle = pack(order.output, classifier, model, simplification.graph, data, verdict)
+        step.detail = f"{len(bundle.manifest.files) + 1} files, {len(data) / 2**20:.1f} MiB model"
+    return Delivery(bundle=bundle, simplification=simplification, check=verdict)
+
+
+def _describe(classifier: Classifier) -> ModelInfo:
+    side = classifier.image.crop
+    return ModelInfo(
+        name=classifier.name,
+        classes=classifier.classes,
+        parameters=count_parameters(classifier.module),
+        macs=count_macs(classifier.module, classifier.in_channels, side, side),
+    )
+
+
+def _origin(classifier: Classifier) -> str:
+    weights = classifier.weights
+    trained = " (untrained)" if weights.origin == "random" else ""
+    return f"{weights.origin} weights{trained}, {weights.detail}"
+
+
+def _simplified(order: Order, classifier: Classifier, screen: Screen) -> Simplification:
+    if order.static_shape is None:
+        return float32(classifier, order.opset, screen)
+    return float32_static(classifier, order.static_shape, order.opset, screen)
+
+
+def _plan(order: Order, classifier: Classifier, macs: int) -> Grid:
+    photographs = sample_images(find(order.name).samples)
+    if order.static_shape is None:
+        return plan_grid(classifier, photographs, order.parity_budget_gmacs, macs)
+    return plan_static_grid(classifier, photographs, order.static_shape)
+
+
+def _complaint(report: ParityReport) -> str:
+    worst = report.worst
+    where = f"on {'x'.join(map(str, worst.shape))}, {worst.content}, image {worst.worst_image}"
+    if worst.ratio is None:
+        found = "gave NaN, infinity or another shape" if worst.finite else "gave NaN or infinity"
+        return f"parity failed: {report.candidate} {found} {where}; nothing was published"
+    return (
+        f"parity failed: {report.candidate} is off {report.reference} by {worst.error:.2e} "
+        f"{where}: {worst.ratio:.1f} times what float32 rounding explains, "
+        f"allowed {report.noise_multiple:g}; nothing was published"
+    )

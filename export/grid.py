@@ -1,0 +1,109 @@
+"""The parity grid: which batches and image sizes a candidate is compared on.
+
+A graph that is right at the size it was traced at can be wrong at every other one, so the grid has
+batches of 1, 2, 5 and 8, sizes from 32 to 512, odd ones, non-square ones, and the model's own with
+real images. It is ordered by what a case can show beyond the ones before it; where the budget
+cannot pay for all, the cases that do not fit are left out, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export.load import Classifier
+from runtime.images import open_image
+from runtime.parity import Case
+from runtime.preprocess import preprocess
+from runtime.runner import Images
+
+__all__ = ["DEFAULT_BUDGET_GMACS", "Grid", "plan_grid", "plan_static_grid"]
+
+DEFAULT_BUDGET_GMACS = 24.0
+"""Multiply-accumulates of one runner over the grid, in billions. PyTorch does about 16 a second in
+float64 on two cores."""
+
+# Batch, height, width; the first five are never left out.
+SHAPES = (
+    (1, 32, 32), (2, 33, 47), (5, 47, 33), (8, 32, 32), (1, 64, 96),
+    (1, 512, 512), (2, 96, 64), (5, 65, 65), (8, 64, 64), (1, 129, 127), (2, 97, 131),
+    (1, 160, 192), (5, 96, 96), (8, 96, 80), (1, 255, 257), (2, 128, 224), (1, 192, 320),
+    (1, 384, 256), (1, 289, 415), (2, 256, 256), (1, 512, 288), (5, 224, 224), (8, 224, 224),
+)  # fmt: skip
+NEVER_LEFT_OUT = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The cases that the budget pays for."""
+
+    cases: tuple[Case, ...]
+    left_out: tuple[str, ...]
+    """Shapes that did not fit, as "batch x height x width"."""
+    own_size: int
+    """How many cases, from the first, have the model's own size."""
+
+
+def plan_grid(
+    classifier: Classifier, photographs: Sequence[Path], budget_gmacs: float, macs: int
+) -> Grid:
+    """Return the grid for a graph with dynamic batch, height and width.
+
+    Args:
+        classifier: the model under test.
+        photographs: real images; each becomes a case of the model's own size.
+        budget_gmacs: what the cases may cost together, in 10^9 multiply-accumulates.
+        macs: multiply-accumulates of one image of the model's own size.
+    """
+    side = classifier.image.crop
+    own = [*_photograph_cases(classifier, photographs), _random_case(classifier, 2, side, side)]
+    spent = sum(len(case.images) for case in own) * macs / 1e9
+    cases, left_out = list(own), []
+    for index, (batch, height, width) in enumerate(SHAPES):
+        cost = batch * macs * (height * width) / side**2 / 1e9
+        if index >= NEVER_LEFT_OUT and spent + cost > budget_gmacs:
+            left_out.append(f"{batch}x{height}x{width}")
+            continue
+        spent += cost
+        cases.append(_random_case(classifier, batch, height, width))
+    return Grid(cases=tuple(cases), left_out=tuple(left_out), own_size=len(own))
+
+
+def plan_static_grid(
+    classifier: Classifier, photographs: Sequence[Path], shape: tuple[int, int, int, int]
+) -> Grid:
+    """Return the cases for a graph that takes one shape only: random ones, and real images."""
+    batch, _, height, width = shape
+    random = _random_case(classifier, batch, height, width)
+    real = [
+        Case(content=case.content, images=_tile(case.images, shape))
+        for case in _photograph_cases(classifier, photographs)
+    ]
+    cases = (*real, random)
+    return Grid(cases=cases, left_out=(), own_size=len(cases))
+
+
+def _photograph_cases(classifier: Classifier, photographs: Sequence[Path]) -> Iterator[Case]:
+    if classifier.image.channels == "planes":
+        return
+    for path in photographs:
+        image = preprocess(open_image(path), classifier.image)
+        yield Case(content=f"photograph {path.name}", images=image[np.newaxis])
+
+
+def _random_case(classifier: Classifier, batch: int, height: int, width: int) -> Case:
+    # Normal, not zeros: on a black image most channels agree by accident.
+    rng = np.random.default_rng((batch, height, width))
+    shape = (batch, classifier.in_channels, height, width)
+    return Case(content="random normal", images=rng.standard_normal(shape, dtype=np.float32))
+
+
+def _tile(images: Images, shape: tuple[int, int, int, int]) -> Images:
+    """Repeat an image until it fills the shape: a static graph takes no other size."""
+    batch, _, height, width = shape
+    rows, columns = -(-height // images.shape[2]), -(-width // images.shape[3])
+    tiled = np.tile(images, (batch, 1, rows, columns))
+    return np.ascontiguousarray(tiled[:, :, :height, :width])

@@ -1,0 +1,140 @@
+"""Packs a checked model into a bundle: the model, its golden vectors, its parity, its manifest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+
+from export.check import Check
+from export.load import Classifier
+from runtime.bundle import Bundle
+from runtime.manifest import (
+    SCHEMA_VERSION,
+    FileInfo,
+    GoldenCase,
+    Manifest,
+    ModelInfo,
+    TensorInfo,
+    Variant,
+    metadata_props,
+)
+from runtime.parity import Truth
+from runtime.publish import publish
+from runtime.schema import to_json
+from runtime.tensor_file import write_tensor
+
+__all__ = ["pack", "stamp"]
+
+MODEL_FILE = "model.onnx"
+PARITY_FILE = "parity.json"
+
+GOLDEN_NOISE_MULTIPLE = 10.0
+"""How many times the float32 noise a device's logits may be off the golden ones. Wider than the
+parity gate, because a device sums in another order with other instructions; a wrong pixel, weight
+or layer is off by thousands."""
+
+
+def stamp(graph: ir.Model, classifier: Classifier) -> bytes:
+    """Return the graph as an ONNX file that knows its preprocessing and labels."""
+    graph.metadata_props.update(metadata_props(classifier.image, classifier.labels))
+    graph.producer_name = "resnet-deploy"
+    graph.producer_version = version("resnet-deploy")
+    data: bytes = ir.to_proto(graph).SerializeToString()
+    return data
+
+
+def pack(
+    output: Path,
+    classifier: Classifier,
+    model: ModelInfo,
+    graph: ir.Model,
+    data: bytes,
+    verdict: Check,
+) -> Bundle:
+    """Publish a bundle of one float32 variant and return it.
+
+    Args:
+        output: the bundle's folder.
+        classifier: where the model came from.
+        model: what the manifest says of it.
+        graph: the graph the data is of.
+        data: the stamped ONNX file.
+        verdict: of the check, which passed.
+
+    Raises:
+        BundleError: if the folder cannot be written; it is then what it was.
+    """
+    files: dict[str, bytes | Path] = {MODEL_FILE: data, PARITY_FILE: to_json(verdict.report)}
+    for index, truth in enumerate(verdict.golden):
+        files[f"{_folder(index)}/input_0.pb"] = write_tensor(
+            _name(graph.graph.inputs[0]), truth.case.images
+        )
+        files[f"{_folder(index)}/output_0.pb"] = write_tensor(
+            _name(graph.graph.outputs[0]), truth.logits.astype(np.float32)
+        )
+
+    def describe(listed: dict[str, FileInfo]) -> Manifest:
+        return Manifest(
+            schema_version=SCHEMA_VERSION,
+            model=model,
+            weights=classifier.weights,
+            image=classifier.image,
+            labels=classifier.labels,
+            variants={"fp32": _variant(graph, verdict.golden)},
+            golden=tuple(
+                GoldenCase(folder=_folder(index), content=truth.case.content)
+                for index, truth in enumerate(verdict.golden)
+            ),
+            tools=_tools(),
+            files=listed,
+        )
+
+    return publish(output, files, describe)
+
+
+def _variant(graph: ir.Model, golden: Sequence[Truth]) -> Variant:
+    opset = graph.opset_imports[""]
+    assert opset is not None
+    return Variant(
+        file=MODEL_FILE,
+        precision="float32",
+        opset=opset,
+        input=_tensor(graph.graph.inputs[0]),
+        output=_tensor(graph.graph.outputs[0]),
+        golden_tolerances=tuple(GOLDEN_NOISE_MULTIPLE * truth.noise for truth in golden),
+    )
+
+
+def _tensor(value: ir.Value) -> TensorInfo:
+    dims = value.shape or ()
+    return TensorInfo(
+        name=_name(value),
+        dtype=str(value.dtype).lower(),
+        shape=tuple(str(d.value if isinstance(d, ir.SymbolicDim) else d) for d in dims),
+    )
+
+
+def _name(value: ir.Value) -> str:
+    assert value.name is not None
+    return value.name
+
+
+def _folder(index: int) -> str:
+    return f"test_data_set_{index}"
+
+
+def _tools() -> dict[str, str]:
+    libraries = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxsim", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        "resnet-deploy": version("resnet-deploy"),
+        # Two distributions carry the module; it knows its own version.
+        "onnxruntime": onnxruntime.__version__,
+        **{name: version(name) for name in libraries},
+    }

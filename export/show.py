@@ -1,0 +1,108 @@
+"""Shows what export did: tables for people, a document for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from runtime.parity import CaseParity, ParityReport
+from runtime.table import text_table
+from runtime.terminal import Screen
+
+if TYPE_CHECKING:
+    from export.deliver import Delivery
+    from export.simplify import Simplification
+
+__all__ = ["show_catalogue", "show_delivery"]
+
+
+def show_catalogue(screen: Screen) -> None:
+    """Show every model of the catalogue, its size and cost counted."""
+    import torch
+
+    from export.models.catalogue import find, names
+    from export.models.count import count_macs, count_parameters
+
+    rows = []
+    for name in names():
+        card = find(name)
+        with torch.device("meta"):
+            module = card.build(classes=card.classes, channels=card.channels)
+        side = card.image.crop
+        rows.append(
+            {
+                "name": name,
+                "parameters": count_parameters(module),
+                "macs": count_macs(module, card.channels, side, side),
+                "input": [card.channels, side, side],
+                "classes": card.classes,
+                "top1": card.top1,
+                "source": card.source,
+            }
+        )
+    screen.document({"models": rows})
+    header = ("model", "parameters", "GMACs", "input", "top-1 %", "published by")
+    cells = [
+        (
+            row["name"],
+            f"{row['parameters']:,}",
+            f"{row['macs'] / 1e9:.2f}",
+            "x".join(map(str, row["input"])),
+            "-" if row["top1"] is None else f"{row['top1']:.2f}",
+            row["source"],
+        )
+        for row in rows
+    ]
+    screen.result(text_table(header, cells))
+
+
+def show_delivery(delivery: Delivery, screen: Screen) -> None:
+    """Show the operators, the parity of every case, and where the bundle lies."""
+    bundle, report = delivery.bundle, delivery.check.report
+    screen.document(
+        {
+            "bundle": str(bundle.folder),
+            "manifest": dataclasses.asdict(bundle.manifest),
+            "parity": {**dataclasses.asdict(report), "passed": report.passed},
+            "left_out": list(delivery.check.left_out),
+            "operators": {
+                "before": dict(delivery.simplification.before),
+                "after": dict(delivery.simplification.after),
+                "kept_because": delivery.simplification.kept_because,
+            },
+        }
+    )
+    screen.result(_operator_table(delivery.simplification))
+    screen.result("")
+    screen.result(_parity_table(report))
+    if delivery.check.left_out:
+        screen.result(
+            f"left out to stay within --parity-budget: {', '.join(delivery.check.left_out)}"
+        )
+    screen.result("")
+    screen.result(f"bundle {bundle.folder}")
+
+
+def _operator_table(simplification: Simplification) -> str:
+    before, after = simplification.before, simplification.after
+    rows = [(name, str(before[name]), str(after[name])) for name in sorted(before | after)]
+    rows.append(("all", str(before.total()), str(after.total())))
+    return text_table(("operator", "traced", "simplified"), rows)
+
+
+def _parity_table(report: ParityReport) -> str:
+    header = ("shape", "images", "noise", "error", "ratio", "cosine", "SQNR dB", "top-1 %")
+    return text_table(header, [_parity_row(case) for case in report.cases])
+
+
+def _parity_row(case: CaseParity) -> tuple[str, ...]:
+    return (
+        "x".join(map(str, case.shape)),
+        case.content,
+        f"{case.noise:.1e}",
+        "-" if case.error is None else f"{case.error:.1e}",
+        "-" if case.ratio is None else f"{case.ratio:.2f}",
+        f"{case.cosine:.6f}",
+        f"{case.sqnr_db:.1f}",
+        f"{100 * case.top1_agreement:.0f}",
+    )

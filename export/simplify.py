@@ -1,0 +1,147 @@
+"""Simplifies a graph with onnxsim in a child process, and checks that it still says the same.
+
+onnxsim is native code that has crashed, hung and been killed for memory in its users' hands, and
+simplifiers have shipped wrong results. So it runs in a child with limits on time and memory, and
+its answer is only taken when both graphs agree at several shapes; otherwise the graph stays as it
+was and the caller is told why.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+from export.standardize import standardize
+from runtime.errors import DeployError
+from runtime.onnx_runner import OnnxRunner
+from runtime.runner import Images
+
+__all__ = ["Simplification", "Simplifier"]
+
+TIME_LIMIT_S = 300.0
+MEMORY_LIMIT_MIB = 16 * 1024
+"""Of address space, not of resident memory; ResNet-152 takes 3 GiB of it."""
+
+EQUIVALENCE_GAP = 1e-4
+"""Largest difference of logits before and after, as a share of the largest logit. Reordering
+float32 sums moves ResNet-152 by 5e-6; the smallest structural fault tried moved it by 1e-2."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simplification:
+    """The outcome of simplify."""
+
+    graph: ir.Model
+    before: Counter[str]
+    """Operators of the graph as it was traced."""
+    after: Counter[str]
+    """Operators of the graph as it is now."""
+    kept_because: str = ""
+    """Why the original was kept; empty when it was simplified."""
+
+
+class Simplifier:
+    """A child process that is ready to simplify one graph.
+
+    Its imports run while the caller does something else: enter the context before tracing.
+
+        with Simplifier() as simplify:
+            outcome = simplify(trace(classifier))
+    """
+
+    def __init__(
+        self, time_limit_s: float = TIME_LIMIT_S, memory_limit_mib: int = MEMORY_LIMIT_MIB
+    ) -> None:
+        self._time_limit_s = time_limit_s
+        command = [sys.executable, "-m", "export.simplify_worker", str(memory_limit_mib)]
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def __enter__(self) -> Simplifier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._child.kill()
+        self._child.communicate()
+
+    def __call__(self, graph: ir.Model) -> Simplification:
+        """Return the graph simplified, or the graph itself and the reason why not."""
+        before = count_operators(graph)
+        original = ir.to_proto(graph).SerializeToString()
+        reason = ""
+        try:
+            simplified = self._run(original)
+            after = ClearMetadataAndDocStringPass()(
+                ir.from_proto(onnx.load_from_string(simplified))
+            ).model
+            standardize(after)
+            reason = _difference(original, ir.to_proto(after).SerializeToString(), graph)
+        except _WorkerError as error:
+            reason = str(error)
+        if reason:
+            return Simplification(graph=graph, before=before, after=before, kept_because=reason)
+        return Simplification(graph=after, before=before, after=count_operators(after))
+
+    def _run(self, model: bytes) -> bytes:
+        try:
+            output, messages = self._child.communicate(model, timeout=self._time_limit_s)
+        except subprocess.TimeoutExpired:
+            raise _WorkerError(f"onnxsim took over {self._time_limit_s:g} s") from None
+        except BrokenPipeError:
+            output, messages = b"", b""
+        if self._child.returncode != 0 or not output:
+            last = messages.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise _WorkerError(f"onnxsim ended with status {self._child.returncode}: {last[0]}")
+        return output
+
+
+class _WorkerError(Exception):
+    """The child process gave no model."""
+
+
+def count_operators(graph: ir.Model) -> Counter[str]:
+    """Return how often each operator stands in the graph."""
+    return Counter(node.op_type for node in graph.graph)
+
+
+def _difference(original: bytes, simplified: bytes, graph: ir.Model) -> str:
+    """Return in what the two models differ, or an empty string."""
+    try:
+        before, after = OnnxRunner.open(original), OnnxRunner.open(simplified)
+        for images in _probes(graph):
+            expected, actual = before.logits(images), after.logits(images)
+            gap = np.abs(expected - actual).max() / np.abs(expected).max()
+            if not gap <= EQUIVALENCE_GAP:
+                shape = "x".join(map(str, images.shape))
+                return f"logits moved by {gap:.1e} of their scale on images {shape}"
+    except DeployError as error:
+        return str(error)
+    return ""
+
+
+def _probes(graph: ir.Model) -> list[Images]:
+    """Random images of three shapes, or of the one shape a static graph takes."""
+    rng = np.random.default_rng(0)
+    shape = graph.graph.inputs[0].shape or ()
+    wanted = [(1, 64, 96), (3, 33, 47), (2, 128, 64)]
+    shapes = {
+        tuple(
+            d if isinstance(d, int) else free for d, free in zip(shape, (n, 3, h, w), strict=True)
+        )
+        for n, h, w in wanted
+    }
+    return [rng.standard_normal(size, dtype=np.float32) for size in sorted(shapes)]

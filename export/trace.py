@@ -1,0 +1,188 @@
+"""Traces a classifier into an ONNX graph; the only caller of torch.onnx.export.
+
+The exporter is asked for the plain graph (optimize=False): simplification belongs to one place,
+simplify, or its tests would test nothing. Nodes and the values they make are renamed after the
+modules they came from (`layer3.0.conv2`), so that whatever is said about the graph later is said in
+the model's own names, and the exporter's metadata, which holds paths of this machine, is dropped.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import gc
+import importlib.metadata
+import itertools
+import warnings
+from collections.abc import Iterator
+
+import onnx_ir as ir
+import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+from export.fold import fold_batchnorm
+from export.load import Classifier
+from runtime.errors import BackendError, OptionError, TraceError
+
+__all__ = ["DEFAULT_OPSET", "INPUT_NAME", "OPSETS", "OUTPUT_NAME", "trace", "trace_static"]
+
+INPUT_NAME = "images"
+OUTPUT_NAME = "logits"
+
+DEFAULT_OPSET = 18
+"""What torch's exporter writes without a conversion, and what TensorRT 10.3 (JetPack 6) and ONNX
+Runtime 1.14 and later read."""
+
+OPSETS = range(18, 24)
+"""What torch's exporter can write and ONNX Runtime runs; each is tested."""
+
+# Wrong batch-norm fusion: torchvision's ResNet-18 fell to 0 % top-1.
+_WRONG_ONNXSCRIPT = frozenset(f"0.5.{patch}" for patch in range(7))
+
+
+def trace(classifier: Classifier, opset: int = DEFAULT_OPSET) -> ir.Model:
+    """Return the classifier's graph with dynamic batch, height and width.
+
+    Input "images", float32 [batch, channels, height, width]; output "logits", float32
+    [batch, classes].
+
+    Raises:
+        OptionError: if the opset is not one of OPSETS.
+        TraceError: if PyTorch cannot export the module, or a dimension did not stay dynamic.
+        BackendError: if the installed onnxscript is one that exports wrong graphs.
+    """
+    side = classifier.image.crop
+    # Two images, height != width: torch.export specialises sizes 0 and 1, and sizes that are equal.
+    example = torch.zeros(2, classifier.in_channels, side, side + 32)
+    dynamic = {
+        0: torch.export.Dim("batch"),
+        2: torch.export.Dim("height", min=1),
+        3: torch.export.Dim("width", min=1),
+    }
+    graph = _export(classifier, example, dynamic, opset)
+    _check_shapes(
+        graph,
+        ["batch", str(classifier.in_channels), "height", "width"],
+        ["batch", str(classifier.classes)],
+    )
+    return graph
+
+
+def trace_static(
+    classifier: Classifier, shape: tuple[int, int, int, int], opset: int = DEFAULT_OPSET
+) -> ir.Model:
+    """Return the classifier's graph for inputs of one shape [batch, channels, height, width].
+
+    Raises:
+        OptionError: if the opset is not one of OPSETS, or the channels are not the classifier's.
+        TraceError: if PyTorch cannot export the module.
+        BackendError: if the installed onnxscript is one that exports wrong graphs.
+    """
+    if shape[1] != classifier.in_channels or min(shape) < 1:
+        raise OptionError(
+            f"static shape: given {'x'.join(map(str, shape))}; expected positive sizes and "
+            f"{classifier.in_channels} channels (batch x channels x height x width)"
+        )
+    graph = _export(classifier, torch.zeros(shape), {}, opset)
+    _check_shapes(graph, [str(n) for n in shape], [str(shape[0]), str(classifier.classes)])
+    return graph
+
+
+def _export(
+    classifier: Classifier, example: torch.Tensor, dynamic: dict[int, torch.export.Dim], opset: int
+) -> ir.Model:
+    if opset not in OPSETS:
+        raise OptionError(f"opset: given {opset}; expected {OPSETS.start} to {OPSETS.stop - 1}")
+    _refuse_wrong_exporters()
+    module = fold_batchnorm(classifier.module)
+    try:
+        with _quiet_and_unhurried():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(dynamic,),
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                opset_version=opset,
+                optimize=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises dozens of types, the module's own among them
+        reason = str(error).strip().splitlines()
+        raise TraceError(
+            f"PyTorch could not export {classifier.name}: {reason[0] if reason else error!r}"
+        ) from error
+    assert program is not None  # only with f=..., which is not used here
+    graph = program.model
+    _name_after_modules(graph.graph)
+    return ClearMetadataAndDocStringPass()(graph).model
+
+
+def _refuse_wrong_exporters() -> None:
+    version = importlib.metadata.version("onnxscript")
+    if version in _WRONG_ONNXSCRIPT:
+        raise BackendError(
+            f"onnxscript {version} exports wrong ResNets. Run: pip install 'onnxscript>=0.5.7'"
+        )
+
+
+@contextlib.contextmanager
+def _quiet_and_unhurried() -> Iterator[None]:
+    """Silence the exporter's warnings about itself, and spare it the cyclic garbage collector.
+
+    Tracing makes millions of small objects that live to its end; collecting in between costs a
+    tenth of the time and frees nothing.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _name_after_modules(graph: ir.Graph) -> None:
+    taken = {value.name for value in (*graph.inputs, *graph.outputs, *graph.initializers.values())}
+    # Floats first: the integers that only compute shapes must not take a layer's name.
+    for node in sorted(graph, key=lambda node: node.outputs[0].dtype != ir.DataType.FLOAT):
+        stem = _module_name(node)
+        copies = itertools.count(1)
+        name = stem
+        while name in taken:
+            name = f"{stem}_{next(copies)}"
+        taken.add(name)
+        node.name = name
+        for index, value in enumerate(node.outputs):
+            if not value.is_graph_output():
+                value.name = name if index == 0 else f"{name}:{index}"
+
+
+def _module_name(node: ir.Node) -> str:
+    """Return `layer1.0.conv1` for a layer's node, `layer1.0.add` for an operation in a block."""
+    operator = node.op_type.lower()
+    try:
+        scopes = ast.literal_eval(node.metadata_props["pkg.torch.onnx.name_scopes"])
+        kinds = ast.literal_eval(node.metadata_props["pkg.torch.onnx.class_hierarchy"])
+        module, kind = scopes[-2], kinds[-2]
+    except (KeyError, IndexError, ValueError, SyntaxError):
+        return operator
+    is_layer = kind.startswith("torch.nn.modules.") and ".container." not in kind
+    return module if is_layer and module else f"{module}.{operator}".lstrip(".")
+
+
+def _check_shapes(graph: ir.Model, expected_input: list[str], expected_output: list[str]) -> None:
+    """Refuse a graph whose declared shapes are not the ones that were asked for."""
+    for value, expected in (
+        (graph.graph.inputs[0], expected_input),
+        (graph.graph.outputs[0], expected_output),
+    ):
+        actual = [str(d.value if isinstance(d, ir.SymbolicDim) else d) for d in value.shape or ()]
+        if actual != expected:
+            raise TraceError(
+                f"the exporter gave {value.name} the shape [{', '.join(actual)}]; expected "
+                f"[{', '.join(expected)}]: the model fixes a dimension; try --static"
+            )
