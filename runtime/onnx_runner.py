@@ -1,0 +1,224 @@
+"""OnnxRunner: ONNX Runtime behind the Runner protocol. What was asked for runs, or an error says why.
+
+ONNX Runtime falls back in silence, three times over: a provider whose libraries do not load is
+dropped, a node that a provider cannot take goes to the CPU, and a session that fails is made again
+with fewer providers. Here only the requested provider is asked for, the last of the three is off,
+and the providers and the place of every node are compared with the request before anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from runtime.errors import (
+    BackendError,
+    BackendMissingError,
+    BundleError,
+    DeployError,
+    OptionError,
+    ProviderError,
+)
+from runtime.providers import PROVIDERS, find_missing_piece, loaded_libraries
+from runtime.runner import Images, Logits
+
+try:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as native
+except ImportError as error:
+    raise BackendMissingError(
+        f"OnnxRunner needs the package 'onnxruntime' ({error}). Run: pip install resnet-deploy"
+    ) from None
+
+__all__ = ["OnnxRunner"]
+
+# The model's fault under any provider. The other native errors can be the provider's.
+_BROKEN_MODEL = (
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoModel,
+    native.NoSuchFile,
+)
+# Missing from older versions, which can only be told to refuse any node on the CPU.
+_NAMES_NODES = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+_LOG_FATAL = 4
+"""Log severity under which nothing is printed: errors arrive as exceptions all the same."""
+
+
+class OnnxRunner:
+    """An ONNX classifier that is ready to run in ONNX Runtime."""
+
+    notes: tuple[str, ...]
+    """What the person must be told: what is less than was asked for, and why."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, provider: str, notes: tuple[str, ...] = ()
+    ) -> None:
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
+            given = ", ".join(each.type for each in inputs) or "nothing"
+            raise BundleError(
+                f"the model takes {given} and gives {len(outputs)} outputs; expected one float32 "
+                "input and one output, as of a classifier of images"
+            )
+        self.notes = notes
+        self._session = session
+        self._provider = provider
+        self._input, self._output = inputs[0].name, outputs[0].name
+        # A fixed dimension is an int; a dynamic one is its name, or None.
+        self._shape = tuple(d if isinstance(d, int) else None for d in inputs[0].shape)
+
+    @staticmethod
+    def open(
+        model: Path | bytes,
+        provider: str = "cpu",
+        *,
+        allow_fallback: bool = False,
+        threads: int = 0,
+    ) -> OnnxRunner:
+        """Return a runner of the model that runs every node of it on the provider.
+
+        Args:
+            model: an ONNX file, or the bytes of one that stores its weights within itself.
+            provider: a name of `runtime.providers.PROVIDERS`.
+            allow_fallback: accept lesser providers for what the provider cannot run, be it some
+                nodes or all of them. The runner's `notes` then say so.
+            threads: how many the CPU provider takes for one run; 0 leaves it to ONNX Runtime.
+
+        Raises:
+            OptionError: if there is no such provider, or `threads` is negative.
+            BundleError: if the model is missing, broken, or no classifier of images.
+            ProviderError: if the provider would not run, or not all of the model. Says what is
+                missing, or which nodes.
+            BackendError: if ONNX Runtime cannot run the model at all, for instance its opset.
+        """
+        if provider not in PROVIDERS:
+            known = ", ".join(PROVIDERS)
+            raise OptionError(f"provider: given '{provider}'; expected one of {known}")
+        if threads < 0:
+            raise OptionError(f"threads: given {threads}; expected 0 or more")
+        accepted = _chain(provider) if allow_fallback else [provider]
+        try:
+            session = _start(model, accepted, threads)
+        except ProviderError as error:
+            if len(accepted) == 1:
+                raise
+            lesser = OnnxRunner.open(model, accepted[1], allow_fallback=True, threads=threads)
+            lesser.notes = (f"{error}; running on {accepted[1]} instead", *lesser.notes)
+            return lesser
+        strays = _describe_strays(session, accepted)
+        if strays and not allow_fallback:
+            raise ProviderError(f"{strays}. To accept that, use --allow-fallback")
+        notes = (PROVIDERS[provider].note, strays)
+        return OnnxRunner(session, provider, tuple(note for note in notes if note))
+
+    @property
+    def name(self) -> str:
+        """The library and the provider: "onnxruntime cpu"."""
+        return f"onnxruntime {self._provider}"
+
+    def logits(self, images: Images) -> Logits:
+        """Return one row of logits per image, in order. The array is the caller's to keep.
+
+        Raises:
+            BackendError: if the images are not what the model takes, or the run fails.
+        """
+        fits = len(images.shape) == len(self._shape) and all(
+            fixed in (None, given) for fixed, given in zip(self._shape, images.shape, strict=True)
+        )
+        if not fits or images.dtype != np.float32:
+            expected = ", ".join("any" if fixed is None else str(fixed) for fixed in self._shape)
+            raise BackendError(
+                f"{self.name}: given images of {images.dtype} {list(images.shape)}; "
+                f"expected float32 [{expected}]"
+            )
+        try:
+            logits: Logits = self._session.run([self._output], {self._input: images})[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BackendError(
+                f"{self.name}: cannot run on images of shape {list(images.shape)} "
+                f"({_one_line(error)})"
+            ) from None
+        return logits
+
+
+def _chain(provider: str) -> list[str]:
+    """Return the provider and what a fallback would take after it, in order."""
+    lesser = PROVIDERS[provider].lesser
+    return [provider, *(_chain(lesser) if lesser else ())]
+
+
+def _start(model: Path | bytes, accepted: list[str], threads: int) -> onnxruntime.InferenceSession:
+    """Return a session of the accepted providers, the first of which is there."""
+    wanted = PROVIDERS[accepted[0]]
+    available = onnxruntime.get_available_providers()
+    if wanted.native_name not in available:
+        raise ProviderError(f"provider '{accepted[0]}': {find_missing_piece(wanted)}")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _LOG_FATAL
+    options.intra_op_num_threads = threads
+    if _NAMES_NODES:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    elif wanted.lesser and len(accepted) == 1:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    chosen = [PROVIDERS[name] for name in accepted if PROVIDERS[name].native_name in available]
+    try:
+        with loaded_libraries(wanted):
+            session = onnxruntime.InferenceSession(
+                model,
+                options,
+                providers=[(each.native_name, each.options) for each in chosen],
+                enable_fallback=0,
+            )
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        raise _translate(error, accepted[0]) from None
+    if wanted.native_name not in session.get_providers():
+        missing = find_missing_piece(wanted) or "no NVIDIA GPU answers. Run: nvidia-smi"
+        raise ProviderError(f"provider '{accepted[0]}': {missing}")
+    return session
+
+
+def _describe_strays(session: onnxruntime.InferenceSession, accepted: list[str]) -> str:
+    """Return which nodes do not run on the first of the accepted providers, or ""."""
+    if not _NAMES_NODES:
+        if len(accepted) == 1:
+            return ""  # `_start` has forbidden them
+        return f"ONNX Runtime {onnxruntime.__version__} does not tell which nodes fell back"
+    wanted = PROVIDERS[accepted[0]].native_name
+    placed = session.get_provider_graph_assignment_info()
+    strays = [
+        f"{node.op_type} '{node.name}'"
+        for subgraph in placed
+        if subgraph.ep_name != wanted
+        for node in subgraph.get_nodes()
+    ]
+    if not strays:
+        return ""
+    nodes = sum(len(subgraph.get_nodes()) for subgraph in placed)
+    shown = ", ".join(strays[:5]) + (", ..." if len(strays) > 5 else "")
+    return f"provider '{accepted[0]}': {len(strays)} of {nodes} nodes run elsewhere: {shown}"
+
+
+def _translate(error: Exception, provider: str) -> DeployError:
+    """Return ONNX Runtime's error as one of this project's."""
+    reason = _one_line(error)
+    if isinstance(error, _BROKEN_MODEL):
+        return BundleError(f"not a model that ONNX Runtime can load ({reason}); export it again")
+    if PROVIDERS[provider].lesser:
+        missing = find_missing_piece(PROVIDERS[provider])
+        return ProviderError(f"provider '{provider}': {missing or reason}")
+    return BackendError(
+        f"ONNX Runtime {onnxruntime.__version__} cannot run this model ({reason}). "
+        "If its opset is too new: install a newer ONNX Runtime, or export for an older opset"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    """Return a native message without its code, the place in the C++ source and line breaks."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"/\S+\.(?:cc|h):\d+ [^(]*\([^)]*\) ", "", text)
+    return text[:240]

@@ -1,0 +1,127 @@
+"""Execution providers of ONNX Runtime: what each is called and needs, and why it did not start.
+
+A provider is a shared library that ONNX Runtime loads when a session asks for it. Where that fails
+the provider is dropped, and only the native log says which library was missing. The same is found
+out here by loading the provider's library once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["PROVIDERS", "Provider", "find_missing_piece", "loaded_libraries"]
+
+_LOG_FATAL = 4
+"""Log severity under which nothing is printed."""
+_LOG_WARNING = 2
+"""Log severity that ONNX Runtime starts with; it cannot be asked for the current one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """An execution provider, as this project names and configures it."""
+
+    native_name: str
+    """ONNX Runtime's name: "CUDAExecutionProvider"."""
+    library: str = ""
+    """"cuda" of libonnxruntime_providers_cuda.so; empty where it is part of ONNX Runtime itself."""
+    lesser: str = ""
+    """The provider that a fallback takes instead; empty where there is none."""
+    options: dict[str, str] = field(default_factory=dict)
+    """ONNX Runtime's options of this provider."""
+    note: str = ""
+    """What a person who runs on it should know."""
+
+
+PROVIDERS = {
+    "cpu": Provider(native_name="CPUExecutionProvider"),
+    "cuda": Provider(
+        native_name="CUDAExecutionProvider",
+        library="cuda",
+        lesser="cpu",
+        # TF32 keeps 10 bits of mantissa: no parity in float32 would hold.
+        options={"use_tf32": "0"},
+    ),
+    "tensorrt": Provider(
+        native_name="TensorrtExecutionProvider",
+        library="tensorrt",
+        lesser="cuda",
+        # The provider has no option for it.
+        note="TensorRT computes float32 with 10-bit mantissas unless NVIDIA_TF32_OVERRIDE=0 is set",
+    ),
+}
+"""By the name that `--provider` takes."""
+
+
+@contextlib.contextmanager
+def loaded_libraries(provider: Provider) -> Iterator[None]:
+    """Load what pip installed of CUDA, cuDNN and TensorRT, and keep the native log quiet meanwhile.
+
+    These libraries lie on no search path. What is missing stays missing: the provider then does not
+    start, and `find_missing_piece` says why, in one line instead of the log's many.
+    """
+    import onnxruntime
+
+    if not provider.library:
+        yield
+        return
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if hasattr(onnxruntime, "preload_dlls"):  # from 1.21
+            onnxruntime.preload_dlls()
+        if provider.library == "tensorrt":
+            with contextlib.suppress(ImportError):
+                import tensorrt  # noqa: F401 (the import loads its libraries)
+    # Provider libraries are loaded under the default logger; a session's options do not reach it.
+    onnxruntime.set_default_logger_severity(_LOG_FATAL)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(_LOG_WARNING)
+
+
+def find_missing_piece(provider: Provider) -> str:
+    """Return what a provider that did not start lacks and how to get it, or "" if nothing is found.
+
+    Loads the provider's library: for use after a failure only.
+    """
+    import onnxruntime
+
+    if provider.native_name not in onnxruntime.get_available_providers():
+        return (
+            f"the installed ONNX Runtime {onnxruntime.__version__} was built without it. "
+            "Run: pip uninstall onnxruntime; pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        )
+    library = _missing_library(provider, Path(onnxruntime.__file__).parent / "capi")
+    cuda_major = getattr(onnxruntime, "cuda_version", "").partition(".")[0]
+    tensorrt = re.fullmatch(r"libnv(?:infer|onnxparser)\w*\.so\.(\d+).*", library)
+    if tensorrt:
+        package = f"tensorrt-cu{cuda_major}=={tensorrt[1]}.*"
+        return f"{library} of TensorRT {tensorrt[1]} was not found. Run: pip install '{package}'"
+    if library.startswith("libcuda.so"):
+        return f"{library} of the NVIDIA driver was not found. Install the driver of your GPU"
+    if library:
+        return (
+            f"{library} of CUDA {cuda_major} or its cuDNN was not found. "
+            "Run: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        )
+    return ""
+
+
+def _missing_library(provider: Provider, folder: Path) -> str:
+    """Return the name of the first library that the provider's own cannot find, or ''."""
+    for library in sorted(folder.glob(f"libonnxruntime_providers_{provider.library}.*")):
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            missing = re.match(r"(\S+): cannot open shared object file", str(error))
+            if missing:
+                return missing[1]
+    return ""
