@@ -1,0 +1,1 @@
+"""The classifiers this project exports: their definition, their names, their size."""

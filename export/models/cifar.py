@@ -1,0 +1,31 @@
+"""The CIFAR family of He et al., 2015, section 4.2: depth 6n + 2, three stages of n basic blocks.
+
+A 3x3 stem, 16-32-64 wide, no max-pool: 32x32 images reach the head as 8x8 maps. The paper puts
+parameter-free shortcuts (option A, ZeroPad) everywhere in this family, and so does the catalogue;
+`shortcut=projection` gives option B, which some published checkpoints have.
+"""
+
+from __future__ import annotations
+
+from export.models.resnet import SMALL_STEM, Architecture, BasicBlock, Shortcut, ZeroPad
+from runtime.errors import OptionError
+
+__all__ = ["cifar_architecture"]
+
+
+def cifar_architecture(depth: int, shortcut: Shortcut = ZeroPad) -> Architecture:
+    """Return the architecture with the given number of weighted layers.
+
+    Raises:
+        OptionError: if depth is not 6n + 2 with n >= 1.
+    """
+    blocks, rest = divmod(depth - 2, 6)
+    if rest or blocks < 1:
+        raise OptionError(f"CIFAR ResNet: given depth {depth}; expected 6n + 2: 8, 14, 20, 32, ...")
+    return Architecture(
+        block=BasicBlock,
+        depths=(blocks, blocks, blocks),
+        widths=(16, 32, 64),
+        stem=SMALL_STEM,
+        shortcut=shortcut,
+    )

@@ -1,0 +1,60 @@
+"""Draws random weights under which a deep network still tells images apart.
+
+torch starts every BatchNorm as the identity of inference: mean 0, variance 1, weight 1, bias 0.
+A random ResNet in eval mode then normalises nothing: the logits of a ResNet-152 reach 1e7, those
+of a ResNeXt 1e-2, and a mistake in a BatchNorm changes nothing at all. So the convolutions and the
+head keep torchvision's scheme, and each BatchNorm gets the statistics it would measure behind its
+convolution if that were fed values of second moment 1,
+
+    variance = fan_in * Var(weights) = 2 * inputs / (groups * outputs)      (Kaiming, fan out)
+
+scattered by half around that, beside random means, weights and biases. The last normalisation of
+each block is scaled down, so that fifty blocks add up to a few times the input and no more:
+logits have a standard deviation of 0.3 to 2 over all models of the catalogue.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from export.models.resnet import BasicBlock, Bottleneck, ResNet
+
+__all__ = ["initialise"]
+
+BRANCH_SCALE = 0.3
+"""Mean weight of a block's last normalisation; the mean of all others is 1."""
+
+
+def initialise(module: ResNet, seed: int) -> None:
+    """Draw all parameters and buffers in place; equal seeds give equal bits.
+
+    Torch's global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(seed)
+        module.reset_parameters()
+        last = _last_norms(module)
+        conv = module.conv1
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+                conv = layer
+            elif isinstance(layer, nn.BatchNorm2d):
+                variance = 2 * conv.in_channels / (conv.groups * conv.out_channels)
+                _scatter(layer, variance, BRANCH_SCALE if layer in last else 1.0)
+
+
+def _last_norms(module: nn.Module) -> set[nn.Module]:
+    basic = {block.bn2 for block in module.modules() if isinstance(block, BasicBlock)}
+    return basic | {block.bn3 for block in module.modules() if isinstance(block, Bottleneck)}
+
+
+def _scatter(norm: nn.BatchNorm2d, variance: float, scale: float) -> None:
+    if norm.running_mean is None or norm.running_var is None:
+        return
+    norm.running_mean.normal_(0, 0.2 * math.sqrt(variance))
+    norm.running_var.uniform_(0.5 * variance, 1.5 * variance)
+    norm.weight.uniform_(0.5 * scale, 1.5 * scale)
+    norm.bias.normal_(0, 0.2 * scale)

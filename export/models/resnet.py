@@ -1,0 +1,261 @@
+"""ResNet: one definition for every family, described by an Architecture.
+
+    images -> conv1 bn1 relu [maxpool] -> layer1 .. layerN -> average -> fc -> logits
+
+State-dict keys, default initialisation and outputs are torchvision's, to the bit. A family differs
+in data only: how deep and wide the stages are, which block they repeat, the stem before them, and
+what stands on a shortcut that changes shape.
+
+Sources: He et al., "Deep Residual Learning", 2015; the 3x3 convolution of a bottleneck carries the
+stride, as in torchvision; grouped and wide bottlenecks follow Xie et al., 2016, and Zagoruyko and
+Komodakis, 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from runtime.errors import OptionError
+
+__all__ = [
+    "LARGE_STEM",
+    "SMALL_STEM",
+    "Architecture",
+    "BasicBlock",
+    "Bottleneck",
+    "NormLayer",
+    "ResNet",
+    "Shortcut",
+    "Stem",
+    "ZeroPad",
+    "projection",
+]
+
+NormLayer: TypeAlias = Callable[[int], nn.Module]
+"""Makes the normalisation of a given number of channels."""
+
+Shortcut: TypeAlias = Callable[[int, int, int, NormLayer], nn.Module]
+"""Makes a shortcut that changes shape, from input channels, output channels, stride and norm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stem:
+    """The layers before the first stage: a convolution, and a 3x3 max-pool of stride 2 or none."""
+
+    kernel: int
+    stride: int
+    pool: bool
+
+
+LARGE_STEM = Stem(kernel=7, stride=2, pool=True)
+"""For photographs: the first stage sees a quarter of the side."""
+
+SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
+"""For images of some 8 to 64 pixels: the first stage sees all of them."""
+
+
+def projection(inputs: int, outputs: int, stride: int, norm_layer: NormLayer) -> nn.Module:
+    """Return a 1x1 convolution and its normalisation (He et al., option B)."""
+    return nn.Sequential(_conv(inputs, outputs, kernel=1, stride=stride), norm_layer(outputs))
+
+
+class ZeroPad(nn.Module):
+    """A shortcut without parameters (He et al., option A).
+
+    Every stride-th pixel is kept; the channels that are missing are zeros, half of them before the
+    input's channels and half behind.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm_layer: NormLayer) -> None:
+        super().__init__()
+        before = (outputs - inputs) // 2
+        self.padding = (0, 0, 0, 0, before, outputs - inputs - before)
+        self.stride = stride
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return float [batch, outputs, ceil(height / stride), ceil(width / stride)]."""
+        # A pool over single pixels, not a strided slice: its output size is written as the
+        # convolution's beside it, so the two stay addable while height and width are symbols.
+        kept = functional.max_pool2d(maps, kernel_size=1, stride=self.stride)
+        return functional.pad(kept, self.padding)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        architecture: Architecture,
+        norm_layer: NormLayer,
+    ) -> None:
+        super().__init__()
+        self.conv1 = _conv(inputs, width, kernel=3, stride=stride)
+        self.bn1 = norm_layer(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = _conv(width, width, kernel=3)
+        self.bn2 = norm_layer(width)
+        self.downsample = _shortcut(inputs, width, stride, architecture, norm_layer)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return float [batch, width, ceil(height / stride), ceil(width / stride)]."""
+        out = self.relu(self.bn1(self.conv1(maps)))
+        out = self.bn2(self.conv2(out))
+        out += self.downsample(maps)
+        joined: Tensor = self.relu(out)
+        return joined
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut; four times as wide outside as inside."""
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        architecture: Architecture,
+        norm_layer: NormLayer,
+    ) -> None:
+        super().__init__()
+        inner = int(width * architecture.width_per_group / 64) * architecture.groups
+        outputs = width * self.expansion
+        self.conv1 = _conv(inputs, inner, kernel=1)
+        self.bn1 = norm_layer(inner)
+        self.conv2 = _conv(inner, inner, kernel=3, stride=stride, groups=architecture.groups)
+        self.bn2 = norm_layer(inner)
+        self.conv3 = _conv(inner, outputs, kernel=1)
+        self.bn3 = norm_layer(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(inputs, outputs, stride, architecture, norm_layer)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return float [batch, 4 * width, ceil(height / stride), ceil(width / stride)]."""
+        out = self.relu(self.bn1(self.conv1(maps)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        out += self.downsample(maps)
+        joined: Tensor = self.relu(out)
+        return joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What makes one ResNet differ from another, apart from its input channels and classes.
+
+    Raises:
+        OptionError: if stages and widths disagree in number, or basic blocks are to be grouped.
+    """
+
+    block: type[BasicBlock] | type[Bottleneck]
+    depths: tuple[int, ...]
+    """Blocks in each stage; every stage but the first halves height and width."""
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Width of each stage's blocks; the stem has the first."""
+    groups: int = 1
+    width_per_group: int = 64
+    stem: Stem = LARGE_STEM
+    shortcut: Shortcut = projection
+    """Used where a block changes the number of channels or the size of the maps."""
+
+    def __post_init__(self) -> None:
+        if not self.depths or len(self.depths) != len(self.widths):
+            raise OptionError(
+                f"ResNet: given depths {self.depths} and widths {self.widths}; "
+                "expected one of each per stage"
+            )
+        if self.block is BasicBlock and (self.groups, self.width_per_group) != (1, 64):
+            raise OptionError(
+                f"ResNet: given groups {self.groups} and width_per_group {self.width_per_group}; "
+                "basic blocks have groups 1 and width_per_group 64 only, bottlenecks have any"
+            )
+
+
+class ResNet(nn.Module):
+    """A classifier of images of any size: float [batch, in_channels, height, width] -> logits."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        norm_layer: NormLayer = nn.BatchNorm2d,
+    ) -> None:
+        super().__init__()
+        stem, width = architecture.stem, architecture.widths[0]
+        self.conv1 = _conv(in_channels, width, kernel=stem.kernel, stride=stem.stride)
+        self.bn1 = norm_layer(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem.pool else nn.Identity()
+        self.stages = tuple(f"layer{number + 1}" for number in range(len(architecture.depths)))
+        inputs = width
+        for index, name in enumerate(self.stages):
+            self.add_module(name, _stage(inputs, index, architecture, norm_layer))
+            inputs = architecture.widths[index] * architecture.block.expansion
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(inputs, num_classes)
+        # On the meta device there is nothing to draw, and drawing loads torch's compiler (0.9 s).
+        if not self.conv1.weight.is_meta:
+            self.reset_parameters()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float [batch, num_classes]."""
+        logits: Tensor = self.fc(self.features(images))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the head sees, the average of the last map: float [batch, features]."""
+        maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for name in self.stages:
+            maps = self.get_submodule(name)(maps)
+        pooled: Tensor = self.avgpool(maps)
+        return pooled.flatten(1)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew from torch's global generator and reset all statistics.
+
+        Convolutions: Kaiming normal, fan out, ReLU (He et al., 2015); the rest as torch starts it.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif module is not self and callable(reset := getattr(module, "reset_parameters", 0)):
+                reset()
+
+
+def _stage(
+    inputs: int, index: int, architecture: Architecture, norm_layer: NormLayer
+) -> nn.Sequential:
+    width = architecture.widths[index]
+    stride = 1 if index == 0 else 2
+    blocks = []
+    for _ in range(architecture.depths[index]):
+        blocks.append(architecture.block(inputs, width, stride, architecture, norm_layer))
+        inputs, stride = width * architecture.block.expansion, 1
+    return nn.Sequential(*blocks)
+
+
+def _shortcut(
+    inputs: int, outputs: int, stride: int, architecture: Architecture, norm_layer: NormLayer
+) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return architecture.shortcut(inputs, outputs, stride, norm_layer)
+
+
+def _conv(inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+    )

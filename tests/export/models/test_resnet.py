@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from export.models.catalogue import find
+from export.models.count import count_parameters
+from export.models.initialise import initialise
+from export.models.resnet import (
+    LARGE_STEM,
+    SMALL_STEM,
+    Architecture,
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+    Stem,
+    ZeroPad,
+)
+from runtime.errors import OptionError
+
+TORCHVISION_NAMES = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+)
+
+
+def built(build: Callable[[], nn.Module]) -> nn.Module:
+    """The oracle draws its weights twice; on the meta device it draws none."""
+    with torch.device("meta"):
+        return build().to_empty(device="cpu").eval()
+
+
+def group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(16, channels)
+
+
+@pytest.mark.parametrize("name", TORCHVISION_NAMES)
+def test_keys_and_outputs_are_those_of_torchvision_to_the_bit(name: str) -> None:
+    ours = built(lambda: find(name).build(classes=7, channels=3))
+    initialise(ours, seed=1)  # running statistics that are not 0 and 1
+    theirs = built(lambda: torchvision.models.get_model(name, num_classes=7))
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 45, 32)
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
+
+
+def test_training_mode_gives_the_outputs_and_gradients_of_torchvision() -> None:
+    ours = find("resnet18").build(classes=7, channels=3)
+    theirs = torchvision.models.resnet18(num_classes=7)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 33, 48)
+    outputs = [model(images) for model in (ours, theirs)]
+    assert torch.equal(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    assert torch.equal(ours.conv1.weight.grad, theirs.conv1.weight.grad)
+    assert torch.equal(ours.bn1.running_var, theirs.bn1.running_var)
+
+
+def test_norm_layer_input_channels_and_groups_are_those_of_torchvision() -> None:
+    architecture = replace(find("resnet50").architecture, groups=4, width_per_group=32)
+    ours = ResNet(architecture, num_classes=5, in_channels=4, norm_layer=group_norm).eval()
+    theirs = torchvision.models.resnet50(
+        num_classes=5, groups=4, width_per_group=32, norm_layer=group_norm
+    ).eval()
+    theirs.conv1 = nn.Conv2d(4, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 4, 33, 64)
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
+
+
+def test_default_initialisation_is_the_scheme_of_torchvision() -> None:
+    ours = find("resnet18").build(classes=1000, channels=3)
+    theirs = torchvision.models.resnet18()
+    for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+        if a.unique().numel() == 1:
+            assert torch.equal(a, b), name
+        else:
+            assert a.std().item() == pytest.approx(b.std().item(), rel=0.1), name
+            assert a.abs().max().item() == pytest.approx(b.abs().max().item(), rel=0.3), name
+
+
+def test_features_are_what_the_head_sees() -> None:
+    model = find("resnet34").build(classes=3, channels=1).eval()
+    images = torch.randn(2, 1, 40, 40)
+    with torch.inference_mode():
+        features = model.features(images)
+        assert features.shape == (2, 512)
+        assert torch.equal(model.fc(features), model(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "channels", "parameters"),
+    [
+        ("resnet18", SMALL_STEM, 3, 11_173_962),
+        ("resnet50", SMALL_STEM, 3, 23_520_842),
+        ("resnet18", LARGE_STEM, 1, 11_175_370),
+    ],
+    ids=["small images 18", "small images 50", "grey 18"],
+)
+def test_other_families_differ_in_data_only(
+    name: str, stem: Stem, channels: int, parameters: int
+) -> None:
+    architecture = replace(find(name).architecture, stem=stem)
+    with torch.device("meta"):
+        model = ResNet(architecture, num_classes=10, in_channels=channels)
+    assert count_parameters(model) == parameters
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 1)])
+def test_zero_pad_keeps_every_second_pixel_and_adds_zero_channels(size: tuple[int, int]) -> None:
+    maps = torch.randn(2, 16, *size)
+    padded = ZeroPad(16, 32, 2, nn.BatchNorm2d)(maps)
+    assert torch.equal(padded[:, 8:24], maps[:, :, ::2, ::2])
+    assert not padded[:, :8].any()
+    assert not padded[:, 24:].any()
+
+
+def test_grouped_basic_blocks_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"given groups 32.*bottlenecks have any"):
+        replace(find("resnet18").architecture, groups=32)
+
+
+def test_stages_without_a_width_are_refused() -> None:
+    with pytest.raises(OptionError, match="one of each per stage"):
+        Architecture(block=BasicBlock, depths=(2, 2, 2))
+
+
+def test_a_network_may_have_any_number_of_stages() -> None:
+    architecture = Architecture(block=Bottleneck, depths=(1, 1, 1, 1, 1), widths=(8, 8, 8, 8, 8))
+    model = ResNet(architecture, num_classes=2)
+    assert model.features(torch.zeros(2, 3, 64, 64)).shape == (2, 32)
