@@ -1,4 +1,4 @@
-"""OnnxRunner: ONNX Runtime behind the Runner protocol. What was asked for runs, or an error says why.
+"""OnnxRunner: ONNX Runtime behind the Runner protocol. What was asked for runs, or an error.
 
 ONNX Runtime falls back in silence, three times over: a provider whose libraries do not load is
 dropped, a node that a provider cannot take goes to the CPU, and a session that fails is made again
