@@ -98,9 +98,10 @@ class Bundle:
         """Return the paths of the files in the folder that the manifest does not know of."""
         known = {*self.manifest.files, MANIFEST_FILE}
         found = []
-        for folder, _, names in os.walk(self.folder):
+        for folder, folders, names in os.walk(self.folder):
             relative = Path(folder).relative_to(self.folder)
-            found += [(relative / name).as_posix() for name in names]
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            found += [(relative / name).as_posix() for name in (*names, *links)]
         return sorted(set(found) - known)
 
 

@@ -63,8 +63,12 @@ class TensorInfo:
 
     name: str
     dtype: str
+    """ONNX's name of it in small letters: "float", "float16"."""
     shape: tuple[str, ...]
     """One entry a dimension: a number, or the name of a dynamic dimension."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}[{', '.join(self.shape)}]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,16 @@ class GoldenCase:
     """Holds input_0.pb and output_0.pb."""
     content: str
     """What the input shows, for a person: "photograph china.jpg", "random normal"."""
+
+    @property
+    def input_file(self) -> str:
+        """The path of the images within the bundle."""
+        return f"{self.folder}/input_0.pb"
+
+    @property
+    def output_file(self) -> str:
+        """The path of the logits within the bundle."""
+        return f"{self.folder}/output_0.pb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +117,9 @@ class FileInfo:
     def of(data: bytes) -> FileInfo:
         """Return what a file with these bytes must be."""
         return FileInfo(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+    def __str__(self) -> str:
+        return f"{self.size:,} bytes, SHA-256 {self.sha256[:12]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +155,8 @@ class Manifest:
         for variant in self.variants.values():
             self._check_variant(variant)
         for case in self.golden:
-            self._check_listed(f"{case.folder}/input_0.pb")
-            self._check_listed(f"{case.folder}/output_0.pb")
+            self._check_listed(case.input_file)
+            self._check_listed(case.output_file)
         if self.labels and len(self.labels) != self.model.classes:
             raise BundleError(
                 f"{MANIFEST_FILE}: {len(self.labels)} labels for {self.model.classes} classes"

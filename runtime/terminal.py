@@ -9,8 +9,9 @@ Results go to stdout; progress, warnings and errors go to stderr, so that result
                  130  interrupted from the keyboard
                  141  whoever read the output left; nothing is said, as Unix programs do
 
-Nothing but plain text leaves this module when a stream is not a terminal. Rich draws what moves and
-is imported only then: it costs more than a classification's arithmetic.
+No colours, and no control codes unless stderr is a terminal: there, one line at the bottom says
+what is under way, and is erased before anything else is written. Rich could draw it too, but takes
+as long to import as a photograph to classify.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ READER_LEFT = 141
 
 _PATIENCE_SECONDS = 2.0
 """Work shorter than this needs no progress bar."""
+_REDRAW_SECONDS = 0.1
+_BAR_WIDTH = 24
+_ERASE = "\r\x1b[K"
 
 
 def run(app: typer.Typer, program: str, argv: Sequence[str] | None = None) -> int:
@@ -64,7 +68,7 @@ def guard(work: Callable[[], int]) -> int:
     except BrokenPipeError:
         status = READER_LEFT
     except MemoryError:
-        status = _fail("out of memory; close other programs, or use a smaller --batch", 2)
+        status = _fail("out of memory; end other programs, or give it less at once", 2)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         status = _fail(f"{error.strerror or error}{where}", 2)
@@ -97,16 +101,15 @@ class Screen:
     quiet: bool = False
 
     def result(self, text: str) -> None:
-        """Write a line of the result; nothing when the result is a JSON document."""
+        """Write lines of the result; nothing when the result is a JSON document."""
         if not self.json:
-            sys.stdout.write(text + "\n")
+            _print(text)
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Write the result as a JSON document; nothing when it is told in words."""
         if self.json:
-            # Refused, not written: NaN is no JSON, and whoever reads this would fail far from here.
-            text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-            sys.stdout.write(text + "\n")
+            # Refused, not written: NaN is no JSON, and whoever reads it would fail far from here.
+            _print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
     def note(self, text: str) -> None:
         """Write a line of progress."""
@@ -122,60 +125,42 @@ class Screen:
         """Write one line when the work inside is done: its name, its time, its detail."""
         step = Step()
         start = time.perf_counter()
-        with self._spinner(name):
+        self._status(f"{name} ...")
+        try:
             yield step
+        finally:
+            self._status("")
         seconds = time.perf_counter() - start
         self.note(f"{name:<12}{seconds:7.2f} s  {step.detail}".rstrip())
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show a bar on a terminal once the work inside takes long.
+        """Show a bar on a terminal when the work inside takes long.
 
         Yields:
             What to call after each of the `total` pieces.
         """
-        if self.quiet or not sys.stderr.isatty():
-            yield lambda: None
-            return
-        bar = _LateBar(what, total)
+        done = 0
+        due = time.perf_counter() + _PATIENCE_SECONDS
+
+        def advance() -> None:
+            nonlocal done, due
+            done += 1
+            if time.perf_counter() >= due:
+                due = time.perf_counter() + _REDRAW_SECONDS
+                bar = "#" * (_BAR_WIDTH * done // total)
+                self._status(f"{what} [{bar:.<{_BAR_WIDTH}}] {done}/{total}")
+
         try:
-            yield bar.advance
+            yield advance
         finally:
-            bar.close()
+            self._status("")
 
-    def _spinner(self, name: str) -> contextlib.AbstractContextManager[Any]:
-        if self.quiet or not sys.stderr.isatty():
-            return contextlib.nullcontext()
-        from rich.console import Console
-
-        return Console(stderr=True).status(name)
-
-
-class _LateBar:
-    """A progress bar that appears only after _PATIENCE_SECONDS."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._what = what
-        self._total = total
-        self._done = 0
-        self._start = time.perf_counter()
-        self._bar: Any = None
-
-    def advance(self) -> None:
-        self._done += 1
-        if self._bar is None and time.perf_counter() - self._start > _PATIENCE_SECONDS:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(self._what, total=self._total)
-            self._bar.start()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def _status(self, text: str) -> None:
+        """Show the text as the bottom line of the terminal; the next thing written erases it."""
+        if not self.quiet and _is_terminal(sys.stderr):
+            sys.stderr.write(_ERASE + text)
+            sys.stderr.flush()
 
 
 def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
@@ -186,8 +171,8 @@ def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else program
-        message = " ".join(error.format_message().split())
-        raise OptionError(f"{message} See: {command} --help") from None
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        raise OptionError(f"{message}; see: {command} --help") from None
     except typer.Abort:
         raise KeyboardInterrupt from None
     if status == INTERRUPTED:  # Typer turns the exception into the status
@@ -195,8 +180,20 @@ def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _print(text: str) -> None:
+    if _is_terminal(sys.stderr):
+        sys.stderr.write(_ERASE)
+        sys.stderr.flush()
+    sys.stdout.write(text + "\n")
+
+
 def _say(text: str) -> None:
-    sys.stderr.write(printable(text) + "\n")
+    erase = _ERASE if _is_terminal(sys.stderr) else ""
+    sys.stderr.write(f"{erase}{printable(text)}\n")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _fail(message: str, status: int) -> int:
