@@ -21,7 +21,7 @@ from runtime.errors import (
     OptionError,
     ProviderError,
 )
-from runtime.providers import PROVIDERS, find_missing_piece, loaded_libraries
+from runtime.providers import PROVIDERS, describe_strays, find_missing_piece, loaded_libraries
 from runtime.runner import Images, Logits
 
 try:
@@ -42,7 +42,7 @@ _BROKEN_MODEL = (
     native.NoModel,
     native.NoSuchFile,
 )
-# Missing from older versions, which can only be told to refuse any node on the CPU.
+# Older versions can refuse nodes that fall back to the CPU, but not name them.
 _NAMES_NODES = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
 _LOG_FATAL = 4
 """Log severity under which nothing is printed: errors arrive as exceptions all the same."""
@@ -109,7 +109,7 @@ class OnnxRunner:
             lesser = OnnxRunner.open(model, accepted[1], allow_fallback=True, threads=threads)
             lesser.notes = (f"{error}; running on {accepted[1]} instead", *lesser.notes)
             return lesser
-        strays = _describe_strays(session, accepted)
+        strays = _strays(session, accepted)
         if strays and not allow_fallback:
             raise ProviderError(f"{strays}. To accept that, use --allow-fallback")
         notes = (PROVIDERS[provider].note, strays)
@@ -181,25 +181,13 @@ def _start(model: Path | bytes, accepted: list[str], threads: int) -> onnxruntim
     return session
 
 
-def _describe_strays(session: onnxruntime.InferenceSession, accepted: list[str]) -> str:
-    """Return which nodes do not run on the first of the accepted providers, or ""."""
-    if not _NAMES_NODES:
-        if len(accepted) == 1:
-            return ""  # `_start` has forbidden them
-        return f"ONNX Runtime {onnxruntime.__version__} does not tell which nodes fell back"
-    wanted = PROVIDERS[accepted[0]].native_name
-    placed = session.get_provider_graph_assignment_info()
-    strays = [
-        f"{node.op_type} '{node.name}'"
-        for subgraph in placed
-        if subgraph.ep_name != wanted
-        for node in subgraph.get_nodes()
-    ]
-    if not strays:
-        return ""
-    nodes = sum(len(subgraph.get_nodes()) for subgraph in placed)
-    shown = ", ".join(strays[:5]) + (", ..." if len(strays) > 5 else "")
-    return f"provider '{accepted[0]}': {len(strays)} of {nodes} nodes run elsewhere: {shown}"
+def _strays(session: onnxruntime.InferenceSession, accepted: list[str]) -> str:
+    """Return what is to be said of nodes that are not on the first accepted provider, or ""."""
+    if _NAMES_NODES:
+        return describe_strays(session, accepted[0])
+    if len(accepted) == 1:
+        return ""  # `_start` has forbidden them
+    return f"ONNX Runtime {onnxruntime.__version__} does not tell which nodes fell back, if any"
 
 
 def _translate(error: Exception, provider: str) -> DeployError:

@@ -15,8 +15,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["PROVIDERS", "Provider", "find_missing_piece", "loaded_libraries"]
+__all__ = ["PROVIDERS", "Provider", "describe_strays", "find_missing_piece", "loaded_libraries"]
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _LOG_FATAL = 4
 """Log severity under which nothing is printed."""
@@ -85,6 +89,23 @@ def loaded_libraries(provider: Provider) -> Iterator[None]:
         yield
     finally:
         onnxruntime.set_default_logger_severity(_LOG_WARNING)
+
+
+def describe_strays(session: onnxruntime.InferenceSession, provider: str) -> str:
+    """Return which nodes of the session do not run on the provider, or "" if all of them do.
+
+    The session must have been made with `session.record_ep_graph_assignment_info`.
+    """
+    nodes = [
+        (subgraph.ep_name, f"{node.op_type} '{node.name}'")
+        for subgraph in session.get_provider_graph_assignment_info()
+        for node in subgraph.get_nodes()
+    ]
+    strays = [node for place, node in nodes if place != PROVIDERS[provider].native_name]
+    if not strays:
+        return ""
+    shown = ", ".join(strays[:5]) + (f" and {len(strays) - 5} more" if len(strays) > 5 else "")
+    return f"provider '{provider}': {len(strays)} of {len(nodes)} nodes run elsewhere: {shown}"
 
 
 def find_missing_piece(provider: Provider) -> str:
