@@ -27,18 +27,21 @@ def count_macs(module: nn.Module, channels: int, height: int, width: int) -> int
     def count(layer: nn.Conv2d | nn.Linear, inputs: tuple[Any, ...], output: Tensor) -> None:
         nonlocal macs
         # One output value costs one product per weight of its filter or row.
-        macs += output[0].numel() * layer.weight[0].numel()
+        macs += output.numel() * layer.weight[0].numel()
 
-    counted = [layer for layer in module.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    modes = {layer: layer.training for layer in module.modules()}
+    counted = [layer for layer in modes if isinstance(layer, (nn.Conv2d, nn.Linear))]
     hooks = [layer.register_forward_hook(count) for layer in counted]
     try:
+        module.eval()  # in training mode, BatchNorm's updates take most of the time
         state = {name: value.to("meta") for name, value in module.state_dict().items()}
         dtype = next(iter(state.values())).dtype
-        # Two images: BatchNorm in training mode refuses a single value per channel.
-        images = torch.empty(2, channels, height, width, device="meta", dtype=dtype)
+        image = torch.empty(1, channels, height, width, device="meta", dtype=dtype)
         with torch.no_grad():
-            functional_call(module, state, (images,))
+            functional_call(module, state, (image,))
     finally:
         for hook in hooks:
             hook.remove()
+        for layer, training in modes.items():
+            layer.training = training
     return macs

@@ -34,11 +34,15 @@ def test_macs_are_half_the_flops_that_torch_counts_while_it_computes(name: str) 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_counting_leaves_the_module_as_it_was(dtype: torch.dtype) -> None:
-    model = find("cifar_resnet20").build(classes=10, channels=3).to(dtype)  # in training mode
+    model = find("cifar_resnet20").build(classes=10, channels=3).to(dtype)
+    model.layer1.eval()  # the rest is in training mode
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert count_macs(model, 3, 4, 4) > 0
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(layer._forward_hooks for layer in model.modules())
+    assert model.training
+    assert model.layer2[0].bn1.training
+    assert not model.layer1[0].bn1.training
 
 
 def test_hooks_are_removed_when_the_module_cannot_run() -> None:
