@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,6 +57,8 @@ SUFFIX_FORMATS = {
 
 MIN_SIDE = 2
 """Shortest side in pixels; there is nothing to classify in less."""
+
+_FILTERS = threading.Lock()
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -97,16 +100,13 @@ def open_image(path: str | os.PathLike[str]) -> Image:
     if not os.path.isfile(name):
         reason = "is not a file" if os.path.exists(name) else "no such file"
         raise ImageError(f"{name}: {reason}; expected an image")
-    # Pillow warns of broken metadata, which does no harm, and of sizes that are refused anyway.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return _decode(name)
-        except ImageError as error:
-            raise ImageError(f"{name}: {error}") from None
-        # Pillow's decoders raise whatever the broken bytes led to: OSError, ValueError, IndexError.
-        except Exception as error:
-            raise ImageError(f"{name}: {_explain(error)}") from None
+    try:
+        return _decode(name)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    # Pillow's decoders raise whatever the broken bytes led to: OSError, ValueError, IndexError.
+    except Exception as error:
+        raise ImageError(f"{name}: {_explain(error)}") from None
 
 
 def _expand(path: str) -> Iterator[Path]:
@@ -142,7 +142,9 @@ def _decode(name: str) -> Image:
     # The format its name promises goes first: Pillow then loads one plugin instead of forty.
     promised = SUFFIX_FORMATS.get(os.path.splitext(name)[1].lower())
     formats = sorted(set(SUFFIX_FORMATS.values()), key=lambda known: known != promised)
-    with Image.open(name, formats=formats) as image:
+    with _no_warnings():
+        opened = Image.open(name, formats=formats)
+    with opened as image:
         width, height = image.size
         if min(width, height) < MIN_SIDE:
             raise ImageError(
@@ -155,9 +157,18 @@ def _decode(name: str) -> Image:
             )
         image.load()
         # What broken EXIF raises depends on how it is broken; the pixels are whole by now.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), _no_warnings():
             ImageOps.exif_transpose(image, in_place=True)
         return _to_eight_bits(image)
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep to itself what Pillow warns of: broken metadata, and sizes that are refused anyway."""
+    # Filters belong to the process, so threads take turns; decoding, which takes long, is outside.
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _to_eight_bits(image: Image) -> Image:

@@ -1,6 +1,8 @@
 import os
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,17 @@ def test_broken_exif_leaves_the_image_as_it_is_stored(exif, photograph, tmp_path
     plain = open_image(saved(photograph, tmp_path / "plain.jpg"))
     broken = open_image(saved(photograph, tmp_path / "broken.jpg", exif=b"Exif\0\0" + exif))
     assert np.array_equal(np.asarray(broken), np.asarray(plain))
+
+
+def test_broken_exif_is_no_warning_however_many_threads_read_it(photograph, tmp_path):
+    path = saved(photograph, tmp_path / "x.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(path) as stored:
+        expected = stored.tobytes()
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:  # a warning would be an error here
+        for image in pool.map(open_image, [path] * 200):
+            assert image.tobytes() == expected
+    assert warnings.filters == filters
 
 
 def test_missing_file_is_refused(tmp_path):
