@@ -1,5 +1,6 @@
 import os
 import struct
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -181,10 +182,14 @@ def test_broken_exif_is_no_warning_however_many_threads_read_it(photograph, tmp_
     path = saved(photograph, tmp_path / "x.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")
     with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(path) as stored:
         expected = stored.tobytes()
-    filters = list(warnings.filters)
-    with ThreadPoolExecutor(4) as pool:  # a warning would be an error here
-        for image in pool.map(open_image, [path] * 200):
-            assert image.tobytes() == expected
+    filters, interval = list(warnings.filters), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads meet everywhere
+    try:
+        with ThreadPoolExecutor(4) as pool:  # a warning would be an error here
+            for image in pool.map(open_image, [path] * 1000):
+                assert image.tobytes() == expected
+    finally:
+        sys.setswitchinterval(interval)
     assert warnings.filters == filters
 
 
