@@ -9,6 +9,7 @@
     ├── BundleError              a deployment folder that is incomplete, altered, hostile or cannot be written
     ├── BackendError             a backend that cannot run the model
     │   ├── BackendMissingError  the library is not installed; says what to install
+    │   ├── EngineError          a TensorRT engine that cannot be built, does not belong here, or failed
     │   └── ProviderError        the requested execution provider is not what would run
     └── VerdictError             everything ran, and the answer is no; exit status 1
 
@@ -26,6 +27,7 @@ __all__ = [
     "BundleError",
     "CheckpointError",
     "DeployError",
+    "EngineError",
     "ImageError",
     "OptionError",
     "ProviderError",
@@ -71,6 +73,10 @@ class BackendError(DeployError):
 
 class BackendMissingError(BackendError):
     """The library of a backend is not installed."""
+
+
+class EngineError(BackendError):
+    """A TensorRT engine that cannot be built, that does not belong here, or that failed to run."""
 
 
 class ProviderError(BackendError):
