@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -16,8 +17,11 @@ from export.checkpoint import TrainedModel, write_checkpoint
 from export.load import LoadOptions, load
 from export.models.catalogue import find
 from export.models.imagenet import locate
+from export.samples import sample_images
 from runtime.errors import CheckpointError, OptionError, UnknownModelError
 from runtime.image_spec import ImageSpec
+from runtime.images import open_image
+from runtime.preprocess import preprocess
 
 IMAGES = torch.randn(2, 3, 40, 33, generator=torch.Generator().manual_seed(0))
 
@@ -165,6 +169,22 @@ def test_what_a_person_says_of_preprocessing_and_labels_wins(tmp_path) -> None:
     assert classifier.image == ImageSpec(
         resize=64, crop=48, mean=(0.1,), std=(0.2,), channels="L", interpolation="bicubic"
     )
+
+
+def test_the_embedded_model_recognises_the_sample_digits() -> None:
+    classifier = load("resnet20-digits")
+    assert classifier.weights.origin == "embedded"
+    assert classifier.weights.detail == "resnet20-digits.safetensors"
+    assert (classifier.in_channels, classifier.classes) == (1, 10)
+    assert classifier.labels == tuple("0123456789")
+    samples = [open_image(path) for path in sample_images("digits")]
+    images = np.stack([preprocess(image, classifier.image) for image in samples])
+    assert classifier.module(torch.from_numpy(images)).argmax(dim=1).tolist() == list(range(10))
+
+
+def test_the_name_of_the_embedded_model_takes_random_weights_too() -> None:
+    classifier = load("resnet20-digits", LoadOptions(weights="random", classes=4))
+    assert (classifier.weights.origin, classifier.classes, classifier.labels) == ("random", 4, ())
 
 
 def test_one_mean_and_one_std_stand_for_all_channels() -> None:
