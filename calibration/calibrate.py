@@ -1,0 +1,204 @@
+"""The straight line from a graph and a folder of images to ranges: choose, measure, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from calibration.choose import choose
+from calibration.images import ImageFile, choose_images, read_batches
+from calibration.keys import DataKey, ModelKey
+from calibration.measure import Measurement, check_weights
+from calibration.methods import METHODS
+from calibration.ranges import GRIDS, UINT8, ActivationRanges
+from calibration.ranges_file import RangesFile
+from calibration.resume import SavePoint, batch_size, measure_files
+from calibration.score import Score, float_logits, score
+from calibration.survey import FEWEST, Survey, refuse_unfit, survey
+from runtime.errors import OptionError
+from runtime.image_spec import ImageSpec
+from runtime.terminal import Screen
+
+__all__ = ["AUTO", "Calibration", "Convergence", "MethodScore", "Order", "calibrate"]
+
+AUTO = "auto"
+"""The method that tries the others on images held back from the measurement."""
+
+_HELD_BACK = 32
+"""Most images that are held back; of few, a quarter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to measure on, and how.
+
+    Raises:
+        OptionError: if the method is unknown, or fewer images are asked for than are needed.
+    """
+
+    data: Path
+    """Folder with calibration images."""
+    checkpoint: Path
+    """File that keeps the state while the calibration runs."""
+    images: int = 512
+    """At most; spread evenly over the folder."""
+    method: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.method != AUTO and self.method not in METHODS:
+            known = ", ".join((*METHODS, AUTO))
+            raise OptionError(f"method: given '{self.method}'; expected one of {known}")
+        if self.images < FEWEST:
+            raise OptionError(f"images: given {self.images}; expected at least {FEWEST}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """How much scales still move when the second half of the images is added to the first."""
+
+    tensor: str
+    """The one whose scale moves most."""
+    worst: float
+    """By how much, as a share of its scale."""
+    median: float
+    """The same of the median tensor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodScore:
+    """How a method did on the images that were held back."""
+
+    grid: str
+    method: str
+    score: Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The ranges, and what was found on the way to them."""
+
+    ranges: RangesFile
+    survey: Survey
+    available: int
+    """Images in the folder, of which some were chosen."""
+    held_back: int
+    convergence: Convergence
+    scores: tuple[MethodScore, ...]
+    """Of every method on every grid; empty if a method was asked for by name."""
+
+
+def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) -> Calibration:
+    """Return the ranges of a float32 graph's activations on images.
+
+    Args:
+        graph: as simplified for export; weights within.
+        spec: how an image becomes the graph's input.
+        order: which images, which method.
+        screen: where steps and warnings are shown.
+
+    Raises:
+        DeployError: if the graph, the images or the order cannot be used.
+    """
+    _refuse_planes(spec)
+    check_weights(graph)
+    with screen.step("choose") as step:
+        files, available = choose_images(order.data, order.images)
+        _refuse_few(files)
+        step.detail = f"{len(files)} of {available} images in {order.data}"
+    model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)
+    held_back = files[:: max(4, -(-len(files) // _HELD_BACK))] if order.method == AUTO else ()
+    measured = [file for file in files if file not in held_back]
+    with screen.step("measure") as step:
+        save_point = SavePoint(path=order.checkpoint, key=f"{model} {data}")
+        state = measure_files(graph, spec, measured, save_point, screen)
+        report = survey(state.records)
+        refuse_unfit(report)
+        step.detail = f"{len(state.halves[0].histograms)} tensors on {report.read} images"
+    whole = _merge(*state.halves)
+    scores = _score_all(graph, spec, held_back, whole, screen) if held_back else ()
+    chosen = _choose_all(whole, scores, order.method)
+    order.checkpoint.unlink(missing_ok=True)
+    return Calibration(
+        ranges=RangesFile(model=model, data=data, images=whole.images, grids=chosen),
+        survey=report,
+        available=available,
+        held_back=len(held_back),
+        convergence=_converge(state.halves[0], chosen[UINT8.name]),
+        scores=scores,
+    )
+
+
+def _refuse_planes(spec: ImageSpec) -> None:
+    if spec.channels == "planes":
+        raise OptionError(
+            f"the model takes {spec.channel_count} planes, which no image file holds; images "
+            "cannot calibrate it"
+        )
+
+
+def _refuse_few(files: Sequence[ImageFile]) -> None:
+    different = len({file.sha256 for file in files})
+    if different < FEWEST:
+        raise OptionError(
+            f"calibration images: given {different} different ones; expected at least {FEWEST}, "
+            "better 300, of what the model will see"
+        )
+
+
+def _merge(first: Measurement, second: Measurement) -> Measurement:
+    whole = Measurement.of(first.histograms)
+    whole.merge(first)
+    whole.merge(second)
+    return whole
+
+
+def _score_all(
+    graph: ir.Model,
+    spec: ImageSpec,
+    files: Sequence[ImageFile],
+    measurement: Measurement,
+    screen: Screen,
+) -> tuple[MethodScore, ...]:
+    """Return how every method does on files that were not measured, grid by grid."""
+    with screen.step("score") as step, screen.progress("score", len(GRIDS) * len(METHODS)) as tick:
+        read = read_batches(files, spec, batch_size(graph, spec))
+        batches = [batch.images for batch in read if len(batch.images)]
+        reference = float_logits(graph, batches)
+        scores = []
+        for grid in GRIDS:
+            for method in METHODS:
+                ranges = choose(measurement, method, grid)
+                found = score(graph, batches, reference, ranges, grid)
+                scores.append(MethodScore(grid=grid.name, method=method, score=found))
+                tick()
+        step.detail = f"{len(METHODS)} methods on {len(reference)} images held back"
+    return tuple(scores)
+
+
+def _choose_all(
+    measurement: Measurement, scores: Sequence[MethodScore], method: str
+) -> dict[str, ActivationRanges]:
+    """Return the ranges for each grid, by the method of the best score where there are scores."""
+    chosen = {}
+    for grid in GRIDS:
+        of_grid = [each for each in scores if each.grid == grid.name]
+        best = max(of_grid, key=lambda each: each.score.sqnr_db).method if of_grid else method
+        chosen[grid.name] = choose(measurement, best, grid)
+    return chosen
+
+
+def _converge(half: Measurement, ranges: ActivationRanges) -> Convergence:
+    grid = next(grid for grid in GRIDS if grid.name == ranges.grid)
+    before = choose(half, ranges.method, grid)
+    moved = {
+        name: abs(grid.fit(before[name])[0] / grid.fit(final)[0] - 1)
+        for name, final in ranges.tensors.items()
+    }
+    tensor = max(moved, key=lambda name: moved[name])
+    return Convergence(
+        tensor=tensor, worst=moved[tensor], median=float(np.median(list(moved.values())))
+    )

@@ -1,0 +1,82 @@
+"""Probe: runs a graph on the CPU and hands out what each of its activations holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+from numpy.typing import NDArray
+
+from calibration.tap import tap
+from runtime.errors import BackendError
+from runtime.runner import Images
+
+__all__ = ["Probe"]
+
+_LOG_FATAL = 4
+"""Log severity under which nothing is printed: errors arrive as exceptions all the same."""
+
+
+class Probe:
+    """A graph that is ready to run, with some of its tensors tapped.
+
+    Raises:
+        OptionError: if the graph has no such tensor.
+        BackendError: if ONNX Runtime cannot run the graph.
+    """
+
+    def __init__(self, graph: ir.Model, tensors: Sequence[str], threads: int = 0) -> None:
+        self._input = str(graph.graph.inputs[0].name)
+        self._tensors = [name for name in tensors if name != self._input]
+        self._taps_input = self._input in tensors
+        shape = graph.graph.inputs[0].shape
+        fixed = shape[0] if shape is not None else None
+        self._fixed_batch = fixed if isinstance(fixed, int) else 0
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _LOG_FATAL
+        options.intra_op_num_threads = threads
+        # Idle threads would spin on the cores that observe what the others have computed.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # ONNX Runtime would quantize the weights, too, wherever it finds rounded activations.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        model = ir.to_proto(tap(graph, self._tensors)).SerializeToString()
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BackendError(
+                f"ONNX Runtime cannot run the graph to calibrate ({_one_line(error)})"
+            ) from None
+
+    def run(self, images: Images) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yield each tapped tensor's name and what it holds for the images.
+
+        A tensor is let go of when the next one is asked for. A graph of fixed batch also runs on
+        fewer images.
+
+        Raises:
+            BackendError: if the graph cannot run on images of this shape.
+        """
+        count = len(images)
+        missing = max(0, self._fixed_batch - count)
+        padded = (
+            np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images
+        )
+        try:
+            outputs = self._session.run(self._tensors, {self._input: padded})
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BackendError(
+                f"the graph to calibrate cannot run on images of shape {list(images.shape)} "
+                f"({_one_line(error)})"
+            ) from None
+        if self._taps_input:
+            yield self._input, images
+        for name in reversed(self._tensors):
+            yield name, outputs.pop()[:count]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:240]

@@ -1,0 +1,31 @@
+"""Writes a file so that it is wholly the old one or wholly the new one, whenever it is killed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runtime.errors import BundleError
+from runtime.staging import staging
+
+__all__ = ["replace_file"]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Make the file hold the bytes; folders above it are made if need be.
+
+    Raises:
+        BundleError: if it cannot be written.
+    """
+    if path.is_dir():
+        raise BundleError(f"cannot write '{path}': it is a folder; name a file")
+    try:
+        with staging(path.parent) as folder:
+            staged = folder / path.name
+            with open(staged, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(staged, path)
+    except OSError as error:
+        raise BundleError(f"cannot write '{path}': {error.strerror or error}") from None

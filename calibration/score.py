@@ -1,0 +1,68 @@
+"""Scores ranges: how far the logits move when activations are rounded to a grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from calibration.emulate import emulate
+from calibration.probe import Probe
+from calibration.ranges import ActivationRanges, Grid
+from runtime.runner import Images, Logits
+
+__all__ = ["Score", "float_logits", "score", "score_logits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How near quantized logits are to the float32 model's own."""
+
+    sqnr_db: float
+    """10 log10(sum(reference^2) / sum((reference - quantized)^2)), in decibel; inf if equal."""
+    top1_agreement: float
+    """Share of images with the same best class, 0 to 1."""
+
+
+def float_logits(graph: ir.Model, batches: Sequence[Images]) -> Logits:
+    """Return the graph's logits for all images of the batches."""
+    output = str(graph.graph.outputs[0].name)
+    probe = Probe(graph, [output])
+    return np.concatenate([dict(probe.run(images))[output] for images in batches])
+
+
+def score(
+    graph: ir.Model,
+    batches: Sequence[Images],
+    reference: Logits,
+    ranges: ActivationRanges,
+    grid: Grid,
+) -> Score:
+    """Return how near the graph with rounded activations comes to the reference.
+
+    Every measured tensor but the logits is rounded on the way; weights stay float32.
+
+    Args:
+        graph: float32.
+        batches: images the ranges were not measured on.
+        reference: the graph's own logits for them.
+        ranges: to be scored.
+        grid: what they were chosen for.
+    """
+    output = graph.graph.outputs[0].name
+    rounded = emulate(graph, ranges, grid, [name for name in ranges.tensors if name != output])
+    return score_logits(reference, float_logits(rounded, batches))
+
+
+def score_logits(reference: Logits, quantized: Logits) -> Score:
+    """Return how near the quantized logits [images, classes] are to the reference."""
+    expected = reference.astype(np.float64)
+    noise = float(((quantized - expected) ** 2).sum())
+    signal = float((expected**2).sum())
+    return Score(
+        sqnr_db=10 * math.log10(signal / noise) if noise and signal else math.inf,
+        top1_agreement=float((quantized.argmax(1) == expected.argmax(1)).mean()),
+    )
