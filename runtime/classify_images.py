@@ -1,37 +1,46 @@
 """Classifies image files with a bundle's model, in constant memory however many they are.
 
-Files are read by a few threads, at most one batch ahead of the model: Pillow leaves the interpreter
-while it decodes and resizes.
+The model is opened while the first images are read, and the next batch is read while the model runs
+the current one: reading, hashing, decoding and running all leave the interpreter. For the same
+reason numpy and Pillow are imported only where they are used, when the model is being read already.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from runtime.classify import RankedClass, classify
+from runtime.bundle import Bundle
 from runtime.errors import ImageError, OptionError
-from runtime.image_spec import ImageSpec
-from runtime.images import load_image
-from runtime.manifest import Manifest, TensorInfo
-from runtime.runner import Images, Logits, Runner
+from runtime.open_runner import open_runner
 
-__all__ = ["Classified", "Request", "classify_images"]
+if TYPE_CHECKING:
+    from runtime.classify import RankedClass
+    from runtime.image_spec import ImageSpec
+    from runtime.manifest import TensorInfo
+    from runtime.onnx_runner import OnnxRunner
+    from runtime.runner import Images, Logits, Runner
+
+__all__ = ["Classification", "Classified", "Request", "classify_images"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked of the model for each image.
+    """What shall run, and what is asked of it.
 
     Raises:
-        OptionError: if a field is less than 1.
+        OptionError: if a number is less than 1.
     """
 
     variant: str = "fp32"
+    provider: str = "cpu"
+    allow_fallback: bool = False
     top: int = 5
     """How many classes of each image."""
     batch: int = 8
@@ -53,33 +62,63 @@ class Classified:
     """Why it could not be read."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """Under way: what runs, on what, and what comes of it."""
+
+    runner: OnnxRunner
+    images: Sequence[Path]
+    results: Iterator[Classified]
+    """One for each image, in order, as it comes."""
+
+
+@contextlib.contextmanager
 def classify_images(
-    images: Sequence[Path], runner: Runner, manifest: Manifest, request: Request
-) -> Iterator[Classified]:
-    """Yield what became of each image, in order. An image that cannot be read stops no other.
+    bundle: Bundle, paths: Sequence[str], request: Request
+) -> Iterator[Classification]:
+    """Classify images; one that cannot be read stops no other.
 
     Args:
-        images: the files.
-        runner: of the variant that is requested.
-        manifest: of the bundle the runner is from.
-        request: how many classes, how many images at once.
+        bundle: where the model is.
+        paths: files, folders and patterns; see runtime.images.find_images.
+        request: what shall run, and what is asked of it.
 
     Raises:
-        OptionError: if the model takes other images than its preprocessing makes.
-        BackendError: if the model cannot be run, or yields NaN.
+        OptionError: if there is no such variant, no image, or the model takes other images than
+            its preprocessing makes.
+        BundleError: if the model is not what was published.
+        BackendError: if the model cannot be run as asked, or yields NaN.
     """
-    tensor = manifest.variants[request.variant].input
+    manifest = bundle.manifest
+    tensor = bundle.variant(request.variant).input
     _check_size(tensor, manifest.image)
     fixed = int(tensor.shape[0]) if tensor.shape[0].isdigit() else 0
-    for chunk in _load_ahead(images, manifest.image, fixed or request.batch):
-        batch = [loaded for _, loaded in chunk if not isinstance(loaded, ImageError)]
-        logits = _run(runner, batch, fixed) if batch else np.empty((0, 1), np.float32)
-        ranked = iter(classify(logits, manifest.labels if batch else (), request.top))
-        for image, loaded in chunk:
-            if isinstance(loaded, ImageError):
-                yield Classified(image=image, error=str(loaded))
-            else:
-                yield Classified(image=image, classes=next(ranked))
+    # One thread more than processors: opening the model waits for the disk.
+    pool = ThreadPoolExecutor((os.cpu_count() or 1) + 1)
+    try:
+        opening = pool.submit(
+            open_runner,
+            bundle,
+            request.variant,
+            request.provider,
+            allow_fallback=request.allow_fallback,
+        )
+        from runtime.images import find_images
+
+        images = find_images(paths)
+        chunks = _load_ahead(images, manifest.image, fixed or request.batch, pool)
+        first = next(chunks)
+        runner = opening.result()
+        answered = (
+            (chunk, _run(runner, chunk, fixed)) for chunk in itertools.chain([first], chunks)
+        )
+        results = _rank(answered, manifest.labels, request.top)
+        yield Classification(runner=runner, images=images, results=results)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_Chunk = list[tuple[Path, "Images | ImageError"]]
 
 
 def _check_size(tensor: TensorInfo, spec: ImageSpec) -> None:
@@ -97,34 +136,52 @@ def _check_size(tensor: TensorInfo, spec: ImageSpec) -> None:
         )
 
 
-def _run(runner: Runner, batch: list[Images], fixed: int) -> Logits:
-    """Return the logits of single images; a model of fixed batch gets its fill of the last one."""
-    filled = batch + batch[-1:] * (fixed - len(batch))
-    return runner.logits(np.stack(filled))[: len(batch)]
-
-
 def _load_ahead(
-    images: Sequence[Path], spec: ImageSpec, size: int
-) -> Iterator[list[tuple[Path, Images | ImageError]]]:
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        chunks = (
-            [(image, pool.submit(_load, image, spec)) for image in images[start : start + size]]
-            for start in range(0, len(images), size)
-        )
-        current = next(chunks, [])
-        while current:
-            following = next(chunks, [])  # under way while the model runs the current one
-            yield [(image, future.result()) for image, future in current]
-            current = following
-    finally:
-        pool.shutdown(cancel_futures=True)
+    images: Sequence[Path], spec: ImageSpec, size: int, pool: Executor
+) -> Iterator[_Chunk]:
+    chunks = (
+        [(image, pool.submit(_load, image, spec)) for image in images[start : start + size]]
+        for start in range(0, len(images), size)
+    )
+    current = next(chunks, [])
+    while current:
+        following = next(chunks, [])  # under way while the caller works on the current one
+        yield [(image, loading.result()) for image, loading in current]
+        current = following
 
 
 def _load(image: Path, spec: ImageSpec) -> Images | ImageError:
+    from runtime.images import load_image
+
     try:
         return load_image(image, spec)
     except ImageError as error:
         return error
+
+
+def _run(runner: Runner, chunk: _Chunk, fixed: int) -> Logits | None:
+    """Return the logits of the images that could be read; None if there are none.
+
+    A model of fixed batch gets its fill of the last image.
+    """
+    import numpy as np
+
+    loaded = [image for _, image in chunk if not isinstance(image, ImageError)]
+    if not loaded:
+        return None
+    filled = loaded + loaded[-1:] * (fixed - len(loaded))
+    return runner.logits(np.stack(filled))[: len(loaded)]
+
+
+def _rank(
+    answered: Iterator[tuple[_Chunk, Logits | None]], labels: Sequence[str], top: int
+) -> Iterator[Classified]:
+    from runtime.classify import classify
+
+    for chunk, logits in answered:
+        ranked = iter([] if logits is None else classify(logits, labels, top))
+        for image, loaded in chunk:
+            if isinstance(loaded, ImageError):
+                yield Classified(image=image, error=str(loaded))
+            else:
+                yield Classified(image=image, classes=next(ranked))

@@ -60,24 +60,22 @@ def classify(
     from runtime.bundle import Bundle
     from runtime.classify_images import Request, classify_images
     from runtime.errors import ImageError, VerdictError
-    from runtime.images import find_images
-    from runtime.open_runner import open_runner
     from runtime.show import show_classified
 
     screen = Screen(json=json, quiet=quiet)
-    request = Request(variant=variant, top=top, batch=batch)
+    request = Request(
+        variant=variant, provider=provider, allow_fallback=allow_fallback, top=top, batch=batch
+    )
     loaded = Bundle.load(bundle)
-    files = find_images(images)
-    runner = open_runner(loaded, variant, provider, allow_fallback=allow_fallback)
-    for note in runner.notes:
-        screen.warn(note)
-    results = classify_images(files, runner, loaded.manifest, request)
-    failures = show_classified(results, files, loaded, runner, screen)
-    if len(failures) == len(files):
-        single = len(files) == 1
-        raise ImageError(failures[0] if single else f"none of {len(files)} images could be read")
+    with classify_images(loaded, images, request) as classification:
+        for note in classification.runner.notes:
+            screen.warn(note)
+        failures = show_classified(classification, loaded, screen)
+    total = len(classification.images)
+    if len(failures) == total:
+        raise ImageError(failures[0] if total == 1 else f"none of {total} images could be read")
     if failures:
-        raise VerdictError(f"{len(failures)} of {len(files)} images could not be read")
+        raise VerdictError(f"{len(failures)} of {total} images could not be read")
 
 
 @app.command()

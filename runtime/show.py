@@ -5,38 +5,33 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.bundle import Bundle
-from runtime.classify_images import Classified
-from runtime.runner import Runner
 from runtime.table import Layout, text_table
 from runtime.terminal import Screen
-from runtime.verify import VerifyReport
+
+if TYPE_CHECKING:
+    from runtime.classify_images import Classification, Classified
+    from runtime.verify import VerifyReport
 
 __all__ = ["show_classified", "show_verification"]
 
 
-def show_classified(
-    results: Iterable[Classified],
-    images: Sequence[Path],
-    bundle: Bundle,
-    runner: Runner,
-    screen: Screen,
-) -> list[str]:
+def show_classified(classification: Classification, bundle: Bundle, screen: Screen) -> list[str]:
     """Show each result as it comes; return why images failed, one line for each that did."""
     failures: list[str] = []
-    watched = _watch(results, len(images), failures, screen)
+    watched = _watch(classification, failures, screen)
     if screen.json:
         document = {
             "bundle": str(bundle.folder),
             "model": bundle.manifest.model.name,
-            "runner": runner.name,
+            "runner": classification.runner.name,
             "images": [_entry(result) for result in watched],
         }
         screen.document(document)
     else:
-        _show_rows(watched, _layout(images, bundle.manifest.labels), screen)
+        _show_rows(watched, _layout(classification.images, bundle.manifest.labels), screen)
     return failures
 
 
@@ -57,11 +52,12 @@ def show_verification(report: VerifyReport, bundle: Bundle, screen: Screen) -> N
 
 
 def _watch(
-    results: Iterable[Classified], total: int, failures: list[str], screen: Screen
+    classification: Classification, failures: list[str], screen: Screen
 ) -> Iterator[Classified]:
     """Pass the results on, tell of those that failed, and show how far it is."""
+    total = len(classification.images)
     with screen.progress("classify", total) as advance:
-        for result in results:
+        for result in classification.results:
             if result.error:
                 failures.append(result.error)
                 if total > 1:  # of a single one, the last line says it

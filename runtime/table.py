@@ -6,7 +6,6 @@ Written here because Rich, which draws the same table, takes 40 ms to import and
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,6 +86,8 @@ def _shorten(cell: str, width: int) -> str:
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
+    import unicodedata  # rarely needed
+
     # Chinese, Japanese and Korean characters take two columns; combining marks take none.
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
