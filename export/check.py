@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import onnx
+import onnx_ir as ir
 import torch
 
+from export.compare_weights import compare_weights
 from export.grid import Grid
 from export.load import Classifier
 from export.reference import TorchRunner
@@ -27,10 +30,19 @@ class Check:
     """Shapes the budget had no room for."""
 
 
-def check(classifier: Classifier, model: bytes, grid: Grid, screen: Screen) -> Check:
+def check(
+    classifier: Classifier, folded: Classifier, model: bytes, grid: Grid, screen: Screen
+) -> Check:
     """Return the verdict on a serialized ONNX model, run by ONNX Runtime on the CPU.
 
     The report may say that it failed: that is for the caller to act on.
+
+    Args:
+        classifier: what the logits are compared with.
+        folded: what was traced; the weights are compared with its.
+        model: the ONNX file.
+        grid: what to compare on.
+        screen: shows the progress.
     """
     reference = TorchRunner(classifier.module, torch.float64)
     baseline = TorchRunner(classifier.module, torch.float32)
@@ -43,6 +55,7 @@ def check(classifier: Classifier, model: bytes, grid: Grid, screen: Screen) -> C
             candidate=candidate.name,
             noise_multiple=FLOAT32_TOLERANCE.noise_multiple,
             cases=compare(truths, candidate, FLOAT32_TOLERANCE, advance),
+            weights=compare_weights(folded.module, ir.from_proto(onnx.load_from_string(model))),
         )
         step.detail = _summary(report, grid)
     return Check(golden=truths[: grid.own_size], report=report, left_out=grid.left_out)

@@ -1,4 +1,4 @@
-"""The straight line from a name to a verified bundle: load, trace, simplify, check, pack."""
+"""The straight line from a name to a verified bundle: load, fold, trace, simplify, check, pack."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.check import Check, check
+from export.fold import fold
 from export.grid import Grid, plan_grid, plan_static_grid
 from export.load import Classifier, LoadOptions, load
 from export.models.catalogue import find
@@ -59,9 +60,12 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         classifier = load(order.name, order.options)
         model = _describe(classifier)
         step.detail = f"{model.parameters:,} parameters, {_origin(classifier)}"
-    simplification = _simplified(order, classifier, screen)
+    with screen.step("fold"):
+        folded = fold(classifier)
+    simplification = _simplified(order, folded, screen)
     data = stamp(simplification.graph, classifier)
-    verdict = check(classifier, data, _plan(order, classifier, model.macs), screen)
+    grid = _plan(order, classifier, model.macs)
+    verdict = check(classifier, folded, data, grid, screen)
     if not verdict.report.passed:
         raise VerdictError(_complaint(verdict.report))
     with screen.step("publish") as step:
@@ -100,6 +104,11 @@ def _plan(order: Order, classifier: Classifier, macs: int) -> Grid:
 
 
 def _complaint(report: ParityReport) -> str:
+    if report.weights is not None and not report.weights.passed:
+        return (
+            f"parity failed: the weights of '{report.weights.worst_layer}' are off those of the "
+            f"module by {report.weights.largest_gap:.1e} of their size; nothing was published"
+        )
     worst = report.worst
     where = f"on {'x'.join(map(str, worst.shape))}, {worst.content}, image {worst.worst_image}"
     if worst.ratio is None:

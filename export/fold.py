@@ -15,12 +15,20 @@ BatchNormalization nodes, and simplify folds what it can.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import warnings
 from collections import Counter
 
 from torch import fx, nn
 
-__all__ = ["fold_batchnorm"]
+from export.load import Classifier
+
+__all__ = ["fold", "fold_batchnorm"]
+
+
+def fold(classifier: Classifier) -> Classifier:
+    """Return the classifier with its BatchNorm folded where it can be; it is not changed itself."""
+    return dataclasses.replace(classifier, module=fold_batchnorm(classifier.module))
 
 
 def fold_batchnorm(module: nn.Module) -> nn.Module:

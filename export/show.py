@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.parity import CaseParity, ParityReport
@@ -16,44 +17,63 @@ if TYPE_CHECKING:
 __all__ = ["show_catalogue", "show_delivery"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CatalogueEntry:
+    """A line of --list."""
+
+    name: str
+    parameters: int
+    macs: int
+    """Multiply-accumulates for one image."""
+    input: tuple[int, int, int]
+    """[channels, height, width]"""
+    classes: int
+    top1: float | None
+    """Published accuracy in percent."""
+    source: str
+    """Who published it."""
+
+
 def show_catalogue(screen: Screen) -> None:
     """Show every model of the catalogue, its size and cost counted."""
+    from export.models.catalogue import names
+
+    entries = [_entry(name) for name in names()]
+    screen.document({"models": [dataclasses.asdict(entry) for entry in entries]})
+    header = ("model", "parameters", "GMACs", "input", "top-1 %", "published by")
+    screen.result(text_table(header, [_entry_row(entry) for entry in entries]))
+
+
+def _entry(name: str) -> CatalogueEntry:
     import torch
 
-    from export.models.catalogue import find, names
+    from export.models.catalogue import find
     from export.models.count import count_macs, count_parameters
 
-    rows = []
-    for name in names():
-        card = find(name)
-        with torch.device("meta"):
-            module = card.build(classes=card.classes, channels=card.channels)
-        side = card.image.crop
-        rows.append(
-            {
-                "name": name,
-                "parameters": count_parameters(module),
-                "macs": count_macs(module, card.channels, side, side),
-                "input": [card.channels, side, side],
-                "classes": card.classes,
-                "top1": card.top1,
-                "source": card.source,
-            }
-        )
-    screen.document({"models": rows})
-    header = ("model", "parameters", "GMACs", "input", "top-1 %", "published by")
-    cells = [
-        (
-            row["name"],
-            f"{row['parameters']:,}",
-            f"{row['macs'] / 1e9:.2f}",
-            "x".join(map(str, row["input"])),
-            "-" if row["top1"] is None else f"{row['top1']:.2f}",
-            row["source"],
-        )
-        for row in rows
-    ]
-    screen.result(text_table(header, cells))
+    card = find(name)
+    with torch.device("meta"):
+        module = card.build(classes=card.classes, channels=card.channels)
+    side = card.image.crop
+    return CatalogueEntry(
+        name=name,
+        parameters=count_parameters(module),
+        macs=count_macs(module, card.channels, side, side),
+        input=(card.channels, side, side),
+        classes=card.classes,
+        top1=card.top1,
+        source=card.source,
+    )
+
+
+def _entry_row(entry: CatalogueEntry) -> tuple[str, ...]:
+    return (
+        entry.name,
+        f"{entry.parameters:,}",
+        f"{entry.macs / 1e9:.3g}",
+        "x".join(map(str, entry.input)),
+        "-" if entry.top1 is None else f"{entry.top1:.2f}",
+        entry.source,
+    )
 
 
 def show_delivery(delivery: Delivery, screen: Screen) -> None:
@@ -75,9 +95,10 @@ def show_delivery(delivery: Delivery, screen: Screen) -> None:
     screen.result(_operator_table(delivery.simplification))
     screen.result("")
     screen.result(_parity_table(report))
-    if delivery.check.left_out:
+    left_out = delivery.check.left_out
+    if left_out:
         screen.result(
-            f"left out to stay within --parity-budget: {', '.join(delivery.check.left_out)}"
+            f"{len(left_out)} cases left out by --parity-budget: {left_out[0]} .. {left_out[-1]}"
         )
     screen.result("")
     screen.result(f"bundle {bundle.folder}")

@@ -66,6 +66,11 @@ class Simplifier:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
+    @property
+    def pid(self) -> int:
+        """Of the child process."""
+        return self._child.pid
+
     def __enter__(self) -> Simplifier:
         return self
 

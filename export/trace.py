@@ -20,7 +20,6 @@ import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-from export.fold import fold_batchnorm
 from export.load import Classifier
 from runtime.errors import BackendError, OptionError, TraceError
 
@@ -94,11 +93,10 @@ def _export(
     if opset not in OPSETS:
         raise OptionError(f"opset: given {opset}; expected {OPSETS.start} to {OPSETS.stop - 1}")
     _refuse_wrong_exporters()
-    module = fold_batchnorm(classifier.module)
     try:
         with _quiet_and_unhurried():
             program = torch.onnx.export(
-                module,
+                classifier.module,
                 (example,),
                 dynamo=True,
                 dynamic_shapes=(dynamic,),

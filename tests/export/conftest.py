@@ -1,0 +1,31 @@
+"""Classifiers and graphs that several tests look at; none of them changes one."""
+
+import pytest
+
+from export.fold import fold
+from export.load import LoadOptions, load
+from export.trace import trace
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The trained one-channel ResNet-20 for 8x8 digits."""
+    return load("resnet20-digits", LoadOptions())
+
+
+@pytest.fixture(scope="session")
+def resnet18():
+    """ResNet-18 with seeded random weights."""
+    return load("resnet18", LoadOptions())
+
+
+@pytest.fixture(scope="session")
+def digits_graph(digits):
+    """The folded digits classifier as it was traced."""
+    return trace(fold(digits))
+
+
+@pytest.fixture(scope="session")
+def resnet18_graph(resnet18):
+    """Folded ResNet-18 as it was traced."""
+    return trace(fold(resnet18))

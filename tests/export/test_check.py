@@ -1,0 +1,70 @@
+"""The check: a faultless graph passes, and a fault as small as 0.1 % of one bias does not."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from export.check import check
+from export.fold import fold
+from export.grid import plan_grid
+from export.pack import stamp
+from export.recipes import float32
+from export.samples import sample_images
+from runtime.terminal import Screen
+
+SILENT = Screen(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def digits_model(digits):
+    return stamp(float32(fold(digits), 18, SILENT).graph, digits)
+
+
+@pytest.fixture(scope="module")
+def digits_grid(digits):
+    return plan_grid(digits, sample_images("digits"), budget_gmacs=0.5, macs=2_500_000)
+
+
+def altered(model: bytes, name: str, change) -> bytes:
+    proto = onnx.load_from_string(model)
+    (initializer,) = (i for i in proto.graph.initializer if i.name == name)
+    values = numpy_helper.to_array(initializer).copy()
+    change(values)
+    initializer.CopyFrom(numpy_helper.from_array(values, name))
+    return proto.SerializeToString()
+
+
+def off_by_a_thousandth(values: np.ndarray) -> None:
+    """Change the channel of median magnitude: neither the easiest to find nor the hardest."""
+    values[np.argsort(np.abs(values))[len(values) // 2]] *= 1.001
+
+
+def test_a_faultless_graph_passes_with_margin(digits, digits_model, digits_grid):
+    verdict = check(digits, fold(digits), digits_model, digits_grid, SILENT)
+    assert verdict.report.passed
+    assert verdict.report.worst.ratio < 2
+
+
+@pytest.mark.parametrize(
+    "bias", ["conv1", "layer1.0.conv1", "layer1.2.conv2", "layer2.0.conv2", "layer3.2.conv2", "fc"]
+)
+def test_one_bias_off_by_a_thousandth_fails(digits, digits_model, digits_grid, bias):
+    model = altered(digits_model, f"{bias}.bias", off_by_a_thousandth)
+    assert not check(digits, fold(digits), model, digits_grid, SILENT).report.passed
+
+
+def test_a_weight_that_is_not_a_number_fails(digits, digits_model, digits_grid):
+    def poison(values):
+        values.flat[0] = np.nan
+
+    model = altered(digits_model, "conv1.weight", poison)
+    report = check(digits, fold(digits), model, digits_grid, SILENT).report
+    assert not report.passed
+    assert not report.worst.finite
+
+
+def test_real_images_are_among_the_golden_answers(digits, digits_model, digits_grid):
+    verdict = check(digits, fold(digits), digits_model, digits_grid, SILENT)
+    assert verdict.golden[0].case.content.startswith("photograph")
+    assert all(truth.case.images.shape[2:] == (8, 8) for truth in verdict.golden)

@@ -1,0 +1,107 @@
+"""Tracing: dynamic where it was asked for, in the model's own names, of the asked opset."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from torch import nn
+
+from export.trace import OPSETS, trace, trace_static
+from runtime.errors import OptionError, TraceError
+from runtime.onnx_runner import OnnxRunner
+
+
+def dims(value):
+    return [str(d.value if isinstance(d, ir.SymbolicDim) else d) for d in value.shape]
+
+
+def run(graph, images):
+    return OnnxRunner.open(ir.to_proto(graph).SerializeToString()).logits(images)
+
+
+def test_batch_height_and_width_are_symbols(resnet18_graph):
+    assert dims(resnet18_graph.graph.inputs[0]) == ["batch", "3", "height", "width"]
+    assert dims(resnet18_graph.graph.outputs[0]) == ["batch", "1000"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 1, 8, 8), (5, 1, 13, 40), (1, 1, 1, 1)])
+def test_the_graph_runs_at_sizes_it_was_not_traced_at(digits, digits_graph, shape):
+    images = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    with torch.inference_mode():
+        expected = digits.module(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(run(digits_graph, images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_nodes_and_values_have_the_names_of_the_modules(resnet18_graph):
+    names = {node.name for node in resnet18_graph.graph}
+    assert {"conv1", "layer1.0.conv1", "layer3.0.downsample.0", "layer4.1.add", "avgpool"} <= names
+    conv = next(node for node in resnet18_graph.graph if node.name == "layer3.0.conv2")
+    assert conv.op_type == "Conv"
+    assert conv.outputs[0].name == "layer3.0.conv2"
+
+
+def test_the_graph_tells_nothing_of_the_machine_it_was_made_on(resnet18_graph):
+    text = str(onnx.helper.printable_graph(ir.to_proto(resnet18_graph).graph))
+    assert "site-packages" not in text + str(ir.to_proto(resnet18_graph).metadata_props)
+    assert not any(node.metadata_props for node in resnet18_graph.graph)
+
+
+def test_batch_normalisation_is_folded_before_the_exporter_sees_it(resnet18_graph):
+    assert not any(node.op_type == "BatchNormalization" for node in resnet18_graph.graph)
+
+
+def test_the_exporter_is_asked_not_to_simplify(resnet18_graph):
+    assert any(node.op_type == "Constant" for node in resnet18_graph.graph)
+
+
+@pytest.mark.parametrize("opset", [OPSETS.start, OPSETS.stop - 1])
+def test_the_asked_opset_is_what_is_written_and_runs(digits, opset):
+    graph = trace(digits, opset)
+    assert graph.opset_imports[""] == opset
+    assert run(graph, np.zeros((1, 1, 8, 8), np.float32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("opset", [7, 99])
+def test_an_opset_that_cannot_be_written_is_refused(digits, opset):
+    with pytest.raises(OptionError, match=f"given {opset}; expected 18 to 23"):
+        trace(digits, opset)
+
+
+def test_a_static_graph_has_numbers_for_dimensions(digits):
+    graph = trace_static(digits, (1, 1, 16, 12))
+    assert dims(graph.graph.inputs[0]) == ["1", "1", "16", "12"]
+    assert run(graph, np.zeros((1, 1, 16, 12), np.float32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (0, 1, 8, 8), (1, 1, 8, 0)])
+def test_a_static_shape_the_model_cannot_take_is_refused(digits, shape):
+    with pytest.raises(OptionError, match="static shape: given"):
+        trace_static(digits, shape)
+
+
+class FixesHeight(nn.Module):
+    """A head that only fits one image size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8 * 8, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(images[:, 0, :, :8].flatten(1))
+
+
+class Unexportable(nn.Module):
+    """Leaves the graph on the way."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(np.asarray(images.tolist()))
+
+
+@pytest.mark.parametrize("module", [FixesHeight(), Unexportable()])
+def test_a_module_that_cannot_be_exported_as_asked_is_one_line(digits, module):
+    with pytest.raises(TraceError) as error:
+        trace(dataclasses.replace(digits, module=module.eval()))
+    assert "\n" not in str(error.value)
