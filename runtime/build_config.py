@@ -74,7 +74,11 @@ def _set_targets(
     library: TensorRt, config: tensorrt.IBuilderConfig, targets: tuple[str, ...]
 ) -> None:
     trt = library.module
-    if not hasattr(config, "set_compute_capability") or not hasattr(trt, "ComputeCapability"):
+    if (
+        not hasattr(trt, "ComputeCapability")
+        or not hasattr(config, "num_compute_capabilities")
+        or not hasattr(config, "set_compute_capability")
+    ):
         raise EngineError(f"{library.flavour} {library.version} cannot build for a chosen GPU")
     config.num_compute_capabilities = len(targets)
     for index, target in enumerate(targets):
@@ -117,9 +121,9 @@ def _add_profiles(
         ranges = builder.create_optimization_profile()
         ranges.set_shape(
             images.name,
-            trt.Dims(profile.smallest),
-            trt.Dims(profile.tuned),
-            trt.Dims(profile.largest),
+            trt.Dims(list(profile.smallest)),
+            trt.Dims(list(profile.tuned)),
+            trt.Dims(list(profile.largest)),
         )
         if config.add_optimization_profile(ranges) < 0:
             raise EngineError(f"profile {profile}: {library.take_errors()}")
