@@ -25,7 +25,7 @@ except ImportError:  # Windows
 __all__ = ["staging"]
 
 _PATTERN = ".bundle-{}.part"
-_ATTEMPTS = 100
+_ATTEMPTS = 20
 """More than any realistic number of writers that sweep each other's newborn folders."""
 _NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
@@ -59,17 +59,21 @@ def staging(parent: Path) -> Iterator[Path]:
 
 
 def _make(parent: Path) -> tuple[Path, int]:
-    for _ in range(_ATTEMPTS):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         folder = parent / _PATTERN.format(secrets.token_hex(8))
-        # Gone again: a writer beside this one removed the parent it had made, or swept the folder
-        # before it was locked.
-        with contextlib.suppress(FileNotFoundError):
+        try:
             parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
             lock = _lock(folder)
-            if lock is not None:
-                return folder, lock
-    raise FileNotFoundError(errno.ENOENT, "its folder is being removed all the time", str(parent))
+        except FileNotFoundError:
+            # Gone again: a writer beside this one removed the parent that it had made itself, or
+            # swept the folder before it was locked.
+            if not attempts_left:
+                raise
+            continue
+        if lock is not None:
+            return folder, lock
+    raise BlockingIOError(errno.EAGAIN, "too many others publish there now", str(parent))
 
 
 def _sweep(parent: Path, own: Path) -> None:

@@ -1,0 +1,133 @@
+"""Small real bundles: a net of two convolutions with dynamic batch, height and width."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from runtime.image_spec import ImageSpec
+from runtime.manifest import (
+    GoldenCase,
+    Manifest,
+    ModelInfo,
+    TensorInfo,
+    Variant,
+    WeightsInfo,
+    metadata_props,
+)
+from runtime.publish import publish
+from runtime.tensor_file import write_tensor
+
+CLASSES = 10
+SPEC = ImageSpec(resize=18, crop=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+LABELS = ("cat", "dog", "hen", "owl", "fox", "bee", "ant", "elk", "cow", "猫")
+
+GRAPH = """
+<ir_version: 9, opset_import: ["" : 18]>
+tiny (float[{batch}, 3, {height}, {width}] images) => (float[{batch}, 10] logits)
+<float[4, 3, 3, 3] w1, float[8, 4, 3, 3] w2, float[10, 8] w3>
+{{
+  a = Conv <pads = [1, 1, 1, 1]> (images, w1)
+  b = Relu (a)
+  c = Conv <strides = [2, 2]> (b, w2)
+  d = GlobalAveragePool (c)
+  e = Flatten (d)
+  logits = Gemm <transB = 1> (e, w3)
+}}
+"""
+
+
+def _model(seed, shape):
+    batch, _, height, width = shape
+    graph = GRAPH.format(batch=batch, height=height, width=width)
+    model = onnx.parser.parse_model(graph)
+    rng = np.random.default_rng(seed)
+    for name, size in {"w1": (4, 3, 3, 3), "w2": (8, 4, 3, 3), "w3": (CLASSES, 8)}.items():
+        weights = rng.standard_normal(size, dtype=np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(weights, name))
+    return model
+
+
+def _files(model, batch):
+    images = np.random.default_rng(7).standard_normal((batch, 3, 16, 16), dtype=np.float32)
+    # onnx's own evaluator: slow, plain, and independent of the backend under test.
+    (logits,) = ReferenceEvaluator(model).run(None, {"images": images})
+    return {
+        "model.onnx": model.SerializeToString(),
+        "parity.json": b"{}\n",
+        "test_data_set_0/input_0.pb": write_tensor("images", images),
+        "test_data_set_0/output_0.pb": write_tensor("logits", logits),
+    }
+
+
+def _manifest(files, image, labels, shape):
+    variant = Variant(
+        file="model.onnx",
+        precision="float32",
+        opset=18,
+        input=TensorInfo(name="images", dtype="float", shape=shape),
+        output=TensorInfo(name="logits", dtype="float", shape=(shape[0], str(CLASSES))),
+        golden_tolerances=(1e-4,),
+    )
+    return Manifest(
+        schema_version=1,
+        model=ModelInfo(name="tiny", classes=CLASSES, parameters=476, macs=1),
+        weights=WeightsInfo(origin="random", detail="seed 0", sha256="0" * 64),
+        image=image,
+        labels=labels,
+        variants={"fp32": variant},
+        golden=(GoldenCase(folder="test_data_set_0", content="random normal"),),
+        tools={},
+        files=files,
+    )
+
+
+@pytest.fixture(scope="session")
+def publish_tiny():
+    """Return a function that publishes a tiny bundle, a detail of it changed on the way."""
+
+    def publish_one(
+        destination,
+        seed=0,
+        image=SPEC,
+        labels=LABELS,
+        shape=("batch", "3", "height", "width"),
+        change_model=lambda model: None,
+        change_files=lambda files: None,
+        change_manifest=lambda manifest: manifest,
+    ):
+        model = _model(seed, shape)
+        onnx.helper.set_model_props(model, metadata_props(image, labels))
+        files = _files(model, int(shape[0]) if shape[0].isdigit() else 2)
+        change_model(model)
+        files["model.onnx"] = model.SerializeToString()
+        change_files(files)
+        return publish(
+            destination,
+            files,
+            lambda listed: change_manifest(_manifest(listed, image, labels, shape)),
+        )
+
+    return publish_one
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(publish_tiny, tmp_path_factory):
+    """Return a sound bundle that every test shares and none changes."""
+    return publish_tiny(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture
+def tiny_folder(tiny_bundle, tmp_path):
+    """Return the folder of a sound bundle that a test may change."""
+    return Path(shutil.copytree(tiny_bundle.folder, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    """Return the real photographs that come with the project."""
+    return sorted((Path(__file__).parents[2] / "export/samples/photographs").glob("*.jpg"))
