@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from export.models.catalogue import ModelCard, find
+from export.models.fit import fit
 from export.models.initialise import initialise
 from export.models.sources import Source, open_source
 from runtime.errors import CheckpointError, OptionError
@@ -116,14 +116,11 @@ def load(name: str, options: LoadOptions = LoadOptions()) -> Classifier:
 def _check_agreement(what: str, asked: int | None, found: int, most: int, source: Source) -> None:
     if asked not in (None, found):
         raise CheckpointError(
-            f"{what}: given {asked}, but the {source.origin} weights ({source.detail}) have "
-            f"{found}; leave --{what} out, or choose other weights"
+            f"{what}: given {asked}, but the {source.title} have {found}; "
+            f"leave --{what} out, or choose other weights"
         )
     if found > most:
-        raise CheckpointError(
-            f"the {source.origin} weights ({source.detail}) have {found} {what}; "
-            f"expected {most} at most"
-        )
+        raise CheckpointError(f"the {source.title} have {found} {what}; expected {most} at most")
 
 
 def _prepare(image: ImageSpec, options: LoadOptions) -> ImageSpec:
@@ -169,47 +166,15 @@ def _build(card: ModelCard, source: Source, seed: int) -> nn.Module:
     with torch.device("meta"):
         module = card.build(classes=source.classes, channels=source.channels)
     if source.weights:
-        module.load_state_dict(_fit(module, source, card.name), assign=True)
+        weights = fit(source.weights, module.state_dict(), source.title, card.name)
+        module.load_state_dict(weights, assign=True)
     else:
-        module.to_empty(device="cpu")
+        # Not Module.to_empty, which loads sympy (0.3 s).
+        shapes = module.state_dict().items()
+        empty = {name: torch.empty(v.shape, dtype=v.dtype, device="cpu") for name, v in shapes}
+        module.load_state_dict(empty, assign=True)
         initialise(module, seed)
     return module.eval().requires_grad_(requires_grad=False)
-
-
-def _fit(module: nn.Module, source: Source, name: str) -> dict[str, Tensor]:
-    """Return the weights as the module has them: its names, its shapes, its types."""
-    expected = module.state_dict()
-    given = source.weights
-    # Checkpoints from before PyTorch 0.4.1 do not count batches; nothing reads the count.
-    required = {key for key in expected if not key.endswith("num_batches_tracked")}
-    problems = [
-        *(f"'{key}' is missing" for key in expected if key in required - given.keys()),
-        *(f"'{key}' is not part of it" for key in given if key not in expected),
-        *(
-            f"'{key}' is {_describe(given[key])}, expected {_describe(expected[key])}"
-            for key in expected
-            if key in given and _describe(given[key]) != _describe(expected[key])
-        ),
-    ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise CheckpointError(
-            f"the {source.origin} weights ({source.detail}) are not those of {name}: "
-            f"{problems[0]}{more}; choose the model they were made for"
-        )
-    weights = {key: value.to(expected[key].dtype).contiguous() for key, value in given.items()}
-    for key, value in weights.items():
-        if not np.isfinite(value.detach().numpy()).all():
-            raise CheckpointError(
-                f"the {source.origin} weights ({source.detail}) hold NaN or infinity in '{key}'; "
-                "choose a checkpoint from before the training diverged"
-            )
-    return weights
-
-
-def _describe(value: Tensor) -> str:
-    kind = "floating" if value.is_floating_point() else "integer"
-    return f"{'x'.join(map(str, value.shape)) or 'a single'} {kind}"
 
 
 def _hash_weights(state: Mapping[str, Tensor]) -> str:

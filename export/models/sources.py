@@ -44,6 +44,11 @@ class Source:
     labels: tuple[str, ...]
     """One per class; empty where nothing is known of them."""
 
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        return f"{self.origin} weights ({self.detail})"
+
 
 def open_source(card: ModelCard, weights: str, classes: int | None, channels: int | None) -> Source:
     """Return the source of a model's weights.

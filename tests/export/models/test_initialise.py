@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from export.models.catalogue import find, names
+from export.models.catalogue import find
 from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.samples import sample_images
@@ -18,16 +18,19 @@ def random_model(name: str, seed: int = 0) -> ResNet:
     return model
 
 
-@pytest.mark.parametrize("name", names())
+EXTREMES = ("resnet18", "resnet152", "resnext101_64x4d", "cifar_resnet20", "cifar_resnet110")
+
+
+@pytest.mark.parametrize("name", EXTREMES)
 def test_logits_are_of_order_one_and_tell_photographs_apart(name: str) -> None:
-    side = min(96, find(name).image.crop)
+    side = min(64, find(name).image.crop)
     images = [Image.open(path).resize((side, side)) for path in sample_images("photographs")]
     batch = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
     with torch.inference_mode():
         logits = random_model(name)(batch.permute(0, 3, 1, 2) / 127.5 - 1)
     assert logits.std(dim=1).min() > 0.1
     assert logits.std(dim=1).max() < 30
-    assert (logits[0] - logits[1]).std() > 0.05
+    assert (logits[0] - logits[1]).std() > 0.1 * logits.std()
 
 
 def test_equal_seeds_give_equal_bits_and_others_do_not() -> None:
