@@ -24,7 +24,7 @@ class Check:
     """The verdict on a model, and the answers it was judged by."""
 
     golden: tuple[Truth, ...]
-    """PyTorch's answers to the cases of the model's own size: worth recording."""
+    """PyTorch's answers that are worth recording."""
     report: ParityReport
     left_out: tuple[str, ...]
     """Shapes the budget had no room for."""
@@ -58,7 +58,7 @@ def check(
             weights=compare_weights(folded.module, ir.from_proto(onnx.load_from_string(model))),
         )
         step.detail = _summary(report, grid)
-    return Check(golden=truths[: grid.own_size], report=report, left_out=grid.left_out)
+    return Check(golden=truths[: grid.golden], report=report, left_out=grid.left_out)
 
 
 def _summary(report: ParityReport, grid: Grid) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from runtime.errors import TraceError
 from runtime.runner import Images, Logits
 
 __all__ = ["TorchRunner"]
@@ -32,7 +33,19 @@ class TorchRunner:
         return str(self._dtype).replace(".", " ")
 
     def logits(self, images: Images) -> Logits:
-        """Return [batch, classes] in the runner's type. The array is the caller's to keep."""
-        with torch.inference_mode():
-            result: Logits = self._module(torch.from_numpy(images).to(self._dtype)).numpy()
+        """Return [batch, classes] in the runner's type. The array is the caller's to keep.
+
+        Raises:
+            TraceError: if the module cannot take images of this shape.
+        """
+        try:
+            with torch.inference_mode():
+                result: Logits = self._module(torch.from_numpy(images).to(self._dtype)).numpy()
+        except RuntimeError as error:  # a module of the user's own may fix its input size
+            reason = str(error).strip().splitlines()[0]
+            shape = "x".join(map(str, images.shape))
+            raise TraceError(
+                f"PyTorch itself cannot run the model on images {shape}: {reason}; "
+                "fix the shape with --static"
+            ) from None
         return result.astype(np.dtype(str(self._dtype).removeprefix("torch.")), copy=False)

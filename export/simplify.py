@@ -8,6 +8,7 @@ was and the caller is told why.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections import Counter
@@ -81,41 +82,42 @@ class Simplifier:
         trace: TracebackType | None,
     ) -> None:
         self._child.kill()
-        self._child.communicate()
+        for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # what it never read is lost, as it should be
+                assert pipe is not None
+                pipe.close()
+        self._child.wait()
 
     def __call__(self, graph: ir.Model) -> Simplification:
         """Return the graph simplified, or the graph itself and the reason why not."""
         before = count_operators(graph)
         original = ir.to_proto(graph).SerializeToString()
-        reason = ""
         try:
-            simplified = self._run(original)
-            after = ClearMetadataAndDocStringPass()(
-                ir.from_proto(onnx.load_from_string(simplified))
-            ).model
-            standardize(after)
-            reason = _difference(original, ir.to_proto(after).SerializeToString(), graph)
-        except _WorkerError as error:
-            reason = str(error)
-        if reason:
-            return Simplification(graph=graph, before=before, after=before, kept_because=reason)
+            after = _read(self._run(original))
+            _check_equivalence(original, after)
+        except _NotSimplifiedError as error:
+            return Simplification(graph=graph, before=before, after=before, kept_because=str(error))
         return Simplification(graph=after, before=before, after=count_operators(after))
 
     def _run(self, model: bytes) -> bytes:
         try:
             output, messages = self._child.communicate(model, timeout=self._time_limit_s)
         except subprocess.TimeoutExpired:
-            raise _WorkerError(f"onnxsim took over {self._time_limit_s:g} s") from None
+            raise _NotSimplifiedError(f"onnxsim took over {self._time_limit_s:g} s") from None
         except BrokenPipeError:
             output, messages = b"", b""
         if self._child.returncode != 0 or not output:
             last = messages.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise _WorkerError(f"onnxsim ended with status {self._child.returncode}: {last[0]}")
+            raise _NotSimplifiedError(
+                f"onnxsim ended with status {self._child.returncode}: {last[0]}"
+            )
         return output
 
 
-class _WorkerError(Exception):
-    """The child process gave no model."""
+class _NotSimplifiedError(Exception):
+    """The child process gave no model, or one that says something else."""
 
 
 def count_operators(graph: ir.Model) -> Counter[str]:
@@ -123,19 +125,25 @@ def count_operators(graph: ir.Model) -> Counter[str]:
     return Counter(node.op_type for node in graph.graph)
 
 
-def _difference(original: bytes, simplified: bytes, graph: ir.Model) -> str:
-    """Return in what the two models differ, or an empty string."""
+def _read(model: bytes) -> ir.Model:
+    graph = ClearMetadataAndDocStringPass()(ir.from_proto(onnx.load_from_string(model))).model
+    graph.metadata_props.clear()  # onnxsim's notes on what it did
+    standardize(graph)
+    return graph
+
+
+def _check_equivalence(original: bytes, simplified: ir.Model) -> None:
     try:
-        before, after = OnnxRunner.open(original), OnnxRunner.open(simplified)
-        for images in _probes(graph):
+        before = OnnxRunner.open(original)
+        after = OnnxRunner.open(ir.to_proto(simplified).SerializeToString())
+        for images in _probes(simplified):
             expected, actual = before.logits(images), after.logits(images)
             gap = np.abs(expected - actual).max() / np.abs(expected).max()
             if not gap <= EQUIVALENCE_GAP:
                 shape = "x".join(map(str, images.shape))
-                return f"logits moved by {gap:.1e} of their scale on images {shape}"
+                raise _NotSimplifiedError(f"logits moved by {gap:.1e} of their scale on {shape}")
     except DeployError as error:
-        return str(error)
-    return ""
+        raise _NotSimplifiedError(str(error)) from None
 
 
 def _probes(graph: ir.Model) -> list[Images]:

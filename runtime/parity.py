@@ -44,9 +44,10 @@ class Tolerance:
     noise_multiple: float
 
 
-# Faultless graphs of ResNet-18 to 152, ResNeXt and CIFAR ResNets reach 1.1 to 2.2 (ONNX Runtime,
-# AVX-512); one channel's bias off by 0.1 % reaches 4 to 300, if the channel does anything at all.
-FLOAT32_TOLERANCE = Tolerance(noise_multiple=3.0)
+# Faultless graphs of the catalogue reach 1.1 to 3.0 in ONNX Runtime with AVX-512 (3.0 where it sums
+# 16,384 values of a 512x512 image in another order); one channel's bias off by 0.1 % reaches 4 to
+# 300 if the channel does much, and compare_weights finds it if it does not.
+FLOAT32_TOLERANCE = Tolerance(noise_multiple=5.0)
 
 WEIGHT_GAP = 4 * float(np.finfo(np.float32).eps)
 FLOOR = 2 * float(np.finfo(np.float32).eps)

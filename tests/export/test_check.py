@@ -23,7 +23,7 @@ def digits_model(digits):
 
 @pytest.fixture(scope="module")
 def digits_grid(digits):
-    return plan_grid(digits, sample_images("digits"), budget_gmacs=0.5, macs=2_500_000)
+    return plan_grid(digits, sample_images("digits"), budget_gmacs=0.0, macs=2_500_000)
 
 
 def altered(model: bytes, name: str, change) -> bytes:
@@ -43,7 +43,7 @@ def off_by_a_thousandth(values: np.ndarray) -> None:
 def test_a_faultless_graph_passes_with_margin(digits, digits_model, digits_grid):
     verdict = check(digits, fold(digits), digits_model, digits_grid, SILENT)
     assert verdict.report.passed
-    assert verdict.report.worst.ratio < 2
+    assert verdict.report.worst.ratio < 4
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,8 @@ def test_a_weight_that_is_not_a_number_fails(digits, digits_model, digits_grid):
     assert not report.worst.finite
 
 
-def test_real_images_are_among_the_golden_answers(digits, digits_model, digits_grid):
+def test_golden_answers_are_of_real_images_and_of_an_odd_size(digits, digits_model, digits_grid):
     verdict = check(digits, fold(digits), digits_model, digits_grid, SILENT)
     assert verdict.golden[0].case.content.startswith("photograph")
-    assert all(truth.case.images.shape[2:] == (8, 8) for truth in verdict.golden)
+    assert verdict.golden[0].case.images.shape == (1, 1, 8, 8)
+    assert verdict.golden[-1].case.images.shape == (2, 1, 33, 47)

@@ -12,13 +12,14 @@ import pytest
 from export.cli import main
 
 COMMAND = [sys.executable, "-m", "export"]
+DIGITS = ["resnet20-digits", "--onnx", "--parity-budget", "0"]
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     """The digits bundle, exported once."""
     folder = tmp_path_factory.mktemp("artifacts") / "digits"
-    assert main(["resnet20-digits", "--onnx", "--output", str(folder), "--quiet"]) == 0
+    assert main([*DIGITS, "--output", str(folder), "--quiet"]) == 0
     return folder
 
 
@@ -47,14 +48,14 @@ def test_the_manifest_states_the_contract(bundle):
 def test_a_second_run_replaces_the_bundle_whole(bundle, tmp_path, capsys):
     target = tmp_path / "model"
     for classes in ("10", "7"):
-        arguments = ["cifar_resnet20", "--onnx", "--classes", classes, "--output", str(target)]
-        assert main([*arguments, "--parity-budget", "0", "--quiet"]) == 0
+        arguments = ["cifar_resnet20", *DIGITS[1:], "--classes", classes]
+        assert main([*arguments, "--output", str(target), "--quiet"]) == 0
     assert json.loads((target / "manifest.json").read_text())["model"]["classes"] == 7
     assert os.listdir(tmp_path) == ["model"]
 
 
 def test_json_is_one_document_with_the_verdict(tmp_path, capsys):
-    arguments = ["resnet20-digits", "--onnx", "--json", "--quiet", "--output", str(tmp_path / "b")]
+    arguments = [*DIGITS, "--json", "--quiet", "--output", str(tmp_path / "b")]
     assert main(arguments) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["parity"]["passed"] is True
@@ -62,13 +63,13 @@ def test_json_is_one_document_with_the_verdict(tmp_path, capsys):
 
 
 def test_random_weights_are_said_plainly(tmp_path, capsys):
-    assert main(["cifar_resnet20", "--onnx", "--output", str(tmp_path / "b")]) == 0
+    assert main(["cifar_resnet20", *DIGITS[1:], "--output", str(tmp_path / "b")]) == 0
     assert "untrained" in capsys.readouterr().err
     assert json.loads((tmp_path / "b/manifest.json").read_text())["weights"]["origin"] == "random"
 
 
 def test_piped_output_has_no_control_codes_and_fits_80_columns(tmp_path, capsys):
-    assert main(["resnet20-digits", "--onnx", "--output", str(tmp_path / "b")]) == 0
+    assert main([*DIGITS, "--output", str(tmp_path / "b")]) == 0
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
     assert max(len(line) for line in captured.out.splitlines()) <= 80
@@ -86,7 +87,7 @@ def test_the_list_names_every_model_with_its_counted_size(capsys):
 
 def test_a_static_shape_is_kept_and_checked(tmp_path):
     folder = tmp_path / "b"
-    arguments = ["resnet20-digits", "--onnx", "--static", "2x1x8x8", "--output", str(folder)]
+    arguments = [*DIGITS, "--static", "2x1x8x8", "--output", str(folder)]
     assert main([*arguments, "--quiet"]) == 0
     variant = json.loads((folder / "manifest.json").read_text())["variants"]["fp32"]
     assert variant["input"]["shape"] == ["2", "1", "8", "8"]
@@ -133,14 +134,14 @@ def test_a_failed_verdict_is_status_1_and_publishes_nothing(tmp_path, capsys):
     weights["fc.weight"] *= 1e38
     torch.save(weights, tmp_path / "huge.pth")
     assert read_checkpoint(tmp_path / "huge.pth")
-    arguments = ["resnet20-digits", "--onnx", "--weights", str(tmp_path / "huge.pth")]
+    arguments = [*DIGITS, "--weights", str(tmp_path / "huge.pth")]
     assert main([*arguments, "--output", str(tmp_path / "b")]) == 1
     assert "parity failed" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("seconds", [0.5, 3.0, 5.0])
+@pytest.mark.parametrize("seconds", [0.5, 4.0])
 def test_a_run_that_is_ended_leaves_the_old_bundle_whole(bundle, tmp_path, number, seconds):
     before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     child = subprocess.Popen(

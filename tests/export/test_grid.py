@@ -19,6 +19,7 @@ def test_batches_and_sizes_cover_what_the_grid_promises(resnet18):
     assert any(side % 2 for side in sides)
     assert any(shape[2] != shape[3] for shape in shapes)
     assert (1, 3, 224, 224) in shapes
+    assert (2, 3, 224, 224) in shapes
 
 
 def test_real_images_stand_first(resnet18):

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -44,9 +43,10 @@ def test_nodes_and_values_have_the_names_of_the_modules(resnet18_graph):
 
 
 def test_the_graph_tells_nothing_of_the_machine_it_was_made_on(resnet18_graph):
-    text = str(onnx.helper.printable_graph(ir.to_proto(resnet18_graph).graph))
-    assert "site-packages" not in text + str(ir.to_proto(resnet18_graph).metadata_props)
-    assert not any(node.metadata_props for node in resnet18_graph.graph)
+    proto = ir.to_proto(resnet18_graph)
+    del proto.graph.initializer[:]
+    assert b"site-packages" not in proto.SerializeToString()
+    assert b"test_trace" not in proto.SerializeToString()
 
 
 def test_batch_normalisation_is_folded_before_the_exporter_sees_it(resnet18_graph):
@@ -82,26 +82,14 @@ def test_a_static_shape_the_model_cannot_take_is_refused(digits, shape):
         trace_static(digits, shape)
 
 
-class FixesHeight(nn.Module):
-    """A head that only fits one image size."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(8 * 8, 10)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.fc(images[:, 0, :, :8].flatten(1))
-
-
 class Unexportable(nn.Module):
-    """Leaves the graph on the way."""
+    """Raises when it is traced, with more than one line to say."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.tensor(np.asarray(images.tolist()))
+        raise RuntimeError("this model\nhas no forward")
 
 
-@pytest.mark.parametrize("module", [FixesHeight(), Unexportable()])
-def test_a_module_that_cannot_be_exported_as_asked_is_one_line(digits, module):
+def test_a_module_that_cannot_be_exported_is_one_line(digits):
     with pytest.raises(TraceError) as error:
-        trace(dataclasses.replace(digits, module=module.eval()))
+        trace(dataclasses.replace(digits, module=Unexportable().eval()))
     assert "\n" not in str(error.value)
