@@ -7,7 +7,8 @@ parameter-free shortcuts (option A, ZeroPad) everywhere in this family, and so d
 
 from __future__ import annotations
 
-from export.models.resnet import SMALL_STEM, Architecture, BasicBlock, Shortcut, ZeroPad
+from export.models.resnet import SMALL_STEM, Architecture, BasicBlock
+from export.models.shortcut import Shortcut, ZeroPad
 from runtime.errors import OptionError
 
 __all__ = ["cifar_architecture"]

@@ -13,13 +13,12 @@ Komodakis, 2016.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional
 
+from export.models.shortcut import NormLayer, Shortcut, projection
 from runtime.errors import OptionError
 
 __all__ = [
@@ -28,19 +27,9 @@ __all__ = [
     "Architecture",
     "BasicBlock",
     "Bottleneck",
-    "NormLayer",
     "ResNet",
-    "Shortcut",
     "Stem",
-    "ZeroPad",
-    "projection",
 ]
-
-NormLayer: TypeAlias = Callable[[int], nn.Module]
-"""Makes the normalisation of a given number of channels."""
-
-Shortcut: TypeAlias = Callable[[int, int, int, NormLayer], nn.Module]
-"""Makes a shortcut that changes shape, from input channels, output channels, stride and norm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,32 +46,6 @@ LARGE_STEM = Stem(kernel=7, stride=2, pool=True)
 
 SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
 """For images of some 8 to 64 pixels: the first stage sees all of them."""
-
-
-def projection(inputs: int, outputs: int, stride: int, norm_layer: NormLayer) -> nn.Module:
-    """Return a 1x1 convolution and its normalisation (He et al., option B)."""
-    return nn.Sequential(_conv(inputs, outputs, kernel=1, stride=stride), norm_layer(outputs))
-
-
-class ZeroPad(nn.Module):
-    """A shortcut without parameters (He et al., option A).
-
-    Every stride-th pixel is kept; the channels that are missing are zeros, half of them before the
-    input's channels and half behind.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int, norm_layer: NormLayer) -> None:
-        super().__init__()
-        before = (outputs - inputs) // 2
-        self.padding = (0, 0, 0, 0, before, outputs - inputs - before)
-        self.stride = stride
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return float [batch, outputs, ceil(height / stride), ceil(width / stride)]."""
-        # A pool over single pixels, not a strided slice: its output size is written as the
-        # convolution's beside it, so the two stay addable while height and width are symbols.
-        kept = functional.max_pool2d(maps, kernel_size=1, stride=self.stride)
-        return functional.pad(kept, self.padding)
 
 
 class BasicBlock(nn.Module):

@@ -3,7 +3,8 @@ import torch
 
 from export.models.cifar import cifar_architecture
 from export.models.count import count_parameters
-from export.models.resnet import ResNet, Shortcut, ZeroPad, projection
+from export.models.resnet import ResNet
+from export.models.shortcut import Shortcut, ZeroPad, projection
 from runtime.errors import OptionError
 
 

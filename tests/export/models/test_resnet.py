@@ -17,7 +17,6 @@ from export.models.resnet import (
     Bottleneck,
     ResNet,
     Stem,
-    ZeroPad,
 )
 from runtime.errors import OptionError
 
@@ -119,15 +118,6 @@ def test_other_families_differ_in_data_only(
     with torch.device("meta"):
         model = ResNet(architecture, num_classes=10, in_channels=channels)
     assert count_parameters(model) == parameters
-
-
-@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 1)])
-def test_zero_pad_keeps_every_second_pixel_and_adds_zero_channels(size: tuple[int, int]) -> None:
-    maps = torch.randn(2, 16, *size)
-    padded = ZeroPad(16, 32, 2, nn.BatchNorm2d)(maps)
-    assert torch.equal(padded[:, 8:24], maps[:, :, ::2, ::2])
-    assert not padded[:, :8].any()
-    assert not padded[:, 24:].any()
 
 
 def test_grouped_basic_blocks_are_refused() -> None:
