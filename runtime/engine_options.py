@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 from runtime.errors import OptionError
 
-__all__ = ["CURRENT_GPU", "HARDWARE_COMPATIBILITIES", "EngineOptions", "Profile", "parse_profile"]
+__all__ = [
+    "CURRENT_GPU",
+    "HARDWARE_COMPATIBILITIES",
+    "EngineOptions",
+    "Profile",
+    "Shape",
+    "parse_profile",
+]
 
 HARDWARE_COMPATIBILITIES = ("none", "ampere_plus", "same_compute_capability")
 """Where else an engine of the flavour "tensorrt" runs: TensorRT's HardwareCompatibilityLevel."""
@@ -25,6 +32,7 @@ _DLA_LARGEST_BATCH = 4096
 _DLA_LARGEST_SIDE = 8192
 
 Shape = tuple[int, int, int, int]
+"""Of images: batch, channels, height, width."""
 
 
 @dataclass(frozen=True, kw_only=True)

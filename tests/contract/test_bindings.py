@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-USES_TENSORRT = re.compile(r"^    import tensorrt$", re.MULTILINE)
+USES = re.compile(r"^    import (tensorrt|tensorrt_rtx)$", re.MULTILINE)
 
 # A module like ours, with faults; behind each, the releases in which it is one.
 PROBE = """
@@ -42,9 +42,9 @@ class Monitor(trt.IProgressMonitor):
 
 
 def users():
-    """Our modules that touch TensorRT."""
-    modules = (ROOT / "runtime").glob("*.py")
-    return sorted(m for m in modules if USES_TENSORRT.search(m.read_text()))
+    """Our modules that touch TensorRT, and the flavour they are for; "tensorrt" is both."""
+    found = {m: USES.search(m.read_text()) for m in sorted((ROOT / "runtime").glob("*.py"))}
+    return {module: use[1] for module, use in found.items() if use}
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +55,13 @@ def complaints(bindings, request, tmp_path_factory):
     shutil.copytree(ROOT / "runtime", folder / "runtime", ignore=shutil.ignore_patterns("__pyca*"))
     (folder / "runtime" / "probe.py").write_text(PROBE)
     checked = [folder / "runtime" / "probe.py"]
-    checked += [folder / "runtime" / module.name for module in users()]
+    for module, flavour in users().items():
+        if flavour in ("tensorrt", bindings.flavour):
+            checked.append(folder / "runtime" / module.name)
     for module in checked:
         # `trt` is whichever flavour was loaded, which a type checker cannot follow.
         text = re.sub(r"\btrt([.,])", r"tensorrt\1", module.read_text())
-        module.write_text(text)
+        module.write_text(re.sub(r"\btensorrt_rtx(\.[A-Z]|$)", r"tensorrt\1", text, flags=re.M))
     cache = request.config.cache.mkdir("mypy-contract")
     command = [sys.executable, "-m", "mypy", "--config-file=", "--cache-dir", str(cache)]
     command += ["--ignore-missing-imports", "--follow-imports=silent", "--no-error-summary"]

@@ -1,0 +1,42 @@
+"""CudaBuffer: memory on the GPU, and pinned memory of the same size before it."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.cuda import Cuda
+
+__all__ = ["CudaBuffer"]
+
+
+class CudaBuffer:
+    """So many bytes on the GPU, and as many in pinned memory, to be used again and again.
+
+    Its owner has to close it.
+    """
+
+    def __init__(self, cuda: Cuda, size: int) -> None:
+        self._cuda = cuda
+        self.size = max(size, 1)  # an address has to be had even for nothing
+        self.device = cuda.malloc(self.size)
+        try:
+            self.host = cuda.malloc_host(self.size)
+        except BaseException:
+            cuda.free(self.device)
+            raise
+
+    def view(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return the pinned memory as float32 of that shape: a view, valid until close."""
+        memory = (ctypes.c_float * math.prod(shape)).from_address(self.host)
+        return np.ctypeslib.as_array(memory).reshape(shape)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        try:
+            self._cuda.free_host(self.host)
+        finally:
+            self._cuda.free(self.device)

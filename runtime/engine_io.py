@@ -1,0 +1,91 @@
+"""EngineIo: what an engine takes and gives, and which of its profiles takes which images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtime.engine_options import Profile, Shape
+from runtime.errors import EngineError
+from runtime.tensorrt_module import TensorRt
+
+if TYPE_CHECKING:
+    import tensorrt
+
+__all__ = ["EngineIo", "read_io"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineIo:
+    """The images an engine takes, and the logits it gives."""
+
+    images: str
+    """The name of its input."""
+    logits: str
+    """The name of its output."""
+    profiles: tuple[Profile, ...]
+    """At least one: a static engine has one that is fixed."""
+
+    def choose(self, shape: tuple[int, ...]) -> int:
+        """Return the index of the profile that takes images of that shape in the fewest runs.
+
+        Of several it is the one whose largest batch is nearest. More images than it takes at once
+        have to be split, fewer than its smallest batch filled up.
+
+        Raises:
+            EngineError: if no profile takes images of that size; names what they take.
+        """
+        fitting = [
+            (-(-shape[0] // profile.largest[0]), profile.largest[0], index)
+            for index, profile in enumerate(self.profiles)
+            if profile.accepts((profile.smallest[0], *shape[1:])) and shape[0] > 0
+        ]
+        if not fitting:
+            ranges = ", ".join(
+                f"{_show(each.smallest)} to {_show(each.largest)}" for each in self.profiles
+            )
+            raise EngineError(
+                f"given images {_show(shape)}; the engine takes {ranges}. Resize them, or build it "
+                "with a profile for them"
+            )
+        return min(fitting)[2]
+
+
+def read_io(library: TensorRt, engine: tensorrt.ICudaEngine) -> EngineIo:
+    """Return what the engine takes and gives.
+
+    Raises:
+        EngineError: if it is not a classifier of images in float32.
+    """
+    trt = library.module
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    outputs = [name for name in names if name not in inputs]
+    kinds = {engine.get_tensor_dtype(name) for name in names}
+    if len(inputs) != 1 or len(outputs) != 1 or kinds != {trt.DataType.FLOAT}:
+        given = ", ".join(f"{name} {engine.get_tensor_dtype(name)}" for name in names)
+        raise EngineError(f"the engine has {given}; expected one input and one output of float32")
+    rank = len(engine.get_tensor_shape(inputs[0]))
+    if rank != 4:
+        raise EngineError(f"the engine takes {rank} dimensions; expected 4, as of images")
+    profiles = (
+        engine.get_tensor_profile_shape(inputs[0], index)
+        for index in range(engine.num_optimization_profiles)
+    )
+    return EngineIo(
+        images=inputs[0],
+        logits=outputs[0],
+        profiles=tuple(
+            Profile(smallest=_shape(low), tuned=_shape(middle), largest=_shape(high))
+            for low, middle, high in profiles
+        ),
+    )
+
+
+def _shape(dims: tensorrt.Dims) -> Shape:
+    batch, channels, height, width = dims
+    return batch, channels, height, width
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

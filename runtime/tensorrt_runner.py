@@ -1,0 +1,122 @@
+"""TensorRtRunner: an engine of TensorRT 10, 11 or RTX behind the Runner protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from runtime.cuda import open_cuda
+from runtime.engine import EngineInfo, check_plan, check_runs_here
+from runtime.engine_session import EngineSession
+from runtime.errors import EngineError
+from runtime.gpu import find_gpu
+from runtime.load_engine import load_engine
+from runtime.runner import Images, Logits
+from runtime.tensorrt_module import load_tensorrt
+
+__all__ = ["TensorRtRunner"]
+
+
+class TensorRtRunner:
+    """A classifier that is ready to run on this machine's GPU.
+
+    It holds memory on the GPU until it is closed, left as a context manager, or collected.
+    """
+
+    notes: tuple[str, ...] = ()
+    """What the person must be told; nothing: an engine runs whole or not at all."""
+
+    def __init__(self, session: EngineSession, name: str) -> None:
+        self.name = name
+        self._session = session
+        self._one_at_a_time = threading.Lock()
+        self._last_resort = weakref.finalize(self, _close_quietly, session)
+
+    @staticmethod
+    def open(
+        plan: bytes, info: EngineInfo, path: Path, onnx: bytes | None = None
+    ) -> TensorRtRunner:
+        """Return a runner of an engine.
+
+        Args:
+            plan: the serialized engine; the caller vouches for who made it.
+            info: its description.
+            path: where it lies, for messages. TensorRT-RTX keeps what it compiles beside it.
+            onnx: the ONNX file it was built from, for an engine without weights.
+
+        Raises:
+            EngineError: if it is not the engine described, was built for another version or GPU, or
+                cannot be loaded. Names what differs and how to build it again.
+            BackendMissingError: if TensorRT or the CUDA runtime is not installed.
+        """
+        check_plan(plan, info, path)
+        gpu = find_gpu()
+        if gpu is None:
+            raise EngineError(f"'{path}' needs an NVIDIA GPU, and none answers. Run: nvidia-smi")
+        library = load_tensorrt(info.flavour)
+        check_runs_here(info, library.version, gpu, path)
+        engine = load_engine(library, plan, info, onnx)
+        compiled = path.with_name(path.name + ".compiled")
+        session = EngineSession(library, engine, open_cuda(), compiled)
+        return TensorRtRunner(session, f"{library.flavour} {library.version}")
+
+    def logits(self, images: Images) -> Logits:
+        """Return one row of logits per image, in order. The array is the caller's to keep.
+
+        More images than the engine takes at once are split; fewer than its smallest batch are
+        filled up with zeros, whose rows are dropped.
+
+        Raises:
+            EngineError: if the images are not what the engine takes, or the run fails.
+        """
+        if images.ndim != 4 or images.dtype != np.float32:
+            raise EngineError(
+                f"{self.name}: given images of {images.dtype} {list(images.shape)}; expected "
+                "float32 [batch, channels, height, width]"
+            )
+        index = self._session.io.choose(images.shape)
+        profile = self._session.io.profiles[index]
+        smallest, largest = profile.smallest[0], profile.largest[0]
+        with self._one_at_a_time:
+            rows = [
+                self._run(index, images[start : start + largest], smallest)
+                for start in range(0, len(images), largest)
+            ]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    @property
+    def device_ms(self) -> float:
+        """How long the GPU took for the last batch, copies included."""
+        return self._session.device_ms
+
+    def close(self) -> None:
+        """Give back all that the engine holds on the GPU; a second call does nothing.
+
+        Raises:
+            EngineError: if CUDA fails; all the rest is given back nevertheless.
+        """
+        self._last_resort.detach()
+        self._session.close()
+
+    def __enter__(self) -> TensorRtRunner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _run(self, profile: int, batch: Images, smallest: int) -> Logits:
+        if len(batch) >= smallest:
+            return self._session.run(profile, batch)
+        full = np.zeros((smallest, *batch.shape[1:]), np.float32)
+        full[: len(batch)] = batch
+        return self._session.run(profile, full)[: len(batch)]
+
+
+def _close_quietly(session: EngineSession) -> None:
+    # When the interpreter ends, CUDA may have ended before.
+    with contextlib.suppress(EngineError):
+        session.close()
