@@ -59,7 +59,7 @@ class Checkpoint:
     def load(path: Path, key: str) -> Checkpoint | None:
         """Return the checkpoint in the file; None if there is none of this key that is whole."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 header = json.loads(str(arrays["header"]))
                 if header["key"] != key:
                     return None

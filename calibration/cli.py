@@ -46,7 +46,7 @@ def ranges(
         int, typer.Option(help="How many at most, spread evenly over the folder.")
     ] = 512,
     method: Annotated[
-        str, typer.Option(help="minmax, percentile, entropy, mse, or auto: the best of them.")
+        str, typer.Option(help="minmax, percentile, entropy, mse, tails, or auto: the best.")
     ] = "auto",
     output: Annotated[
         Path | None, typer.Option(help="Ranges file.  [default: BUNDLE.ranges.json]")

@@ -4,6 +4,7 @@
     percentile   clips the one value in 100,000 that lies farthest out, on each side
     entropy      keeps the most information: least Kullback-Leibler divergence, as TensorRT 10 did
     mse          least mean squared error between the values and their quantized form
+    tails        the same, with errors of what is clipped counting CLIP_WEIGHT times
 
 All work on bins as if every value stood at its bin's centre: a bin is at most an eighth of a uint8
 step where nothing is clipped. Values of exactly zero cost nothing on any grid.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +22,18 @@ from numpy.typing import NDArray
 from calibration.observers import BINS, Histogram
 from calibration.ranges import NARROWEST, Grid, Range
 
-__all__ = ["METHODS", "entropy", "minmax", "mse", "percentile"]
+__all__ = ["METHODS", "entropy", "minmax", "mse", "percentile", "tails"]
 
 CLIPPED_SHARE = 1e-5
 """Of percentile: onnxruntime's default. The 1e-3 of older tools costs ResNet-50 points."""
 
+CLIP_WEIGHT = 30.0
+"""Of tails: errors of rounding cancel in the next convolution, those of clipping all point inwards
+and add up. On ResNet-18 trained on photographs, mse loses 7 to 11 dB against minmax, and weights of
+30 to 100 gain 0.3 to 0.8 dB; on 8x8 digits, where little is clipped, mse gains 0.5 to 1.2 dB."""
+
 _KL_THRESHOLDS = 512
-"""How many thresholds entropy tries: as many as leave the chosen one within 0.2 % of the best."""
+"""How many thresholds entropy tries: one in eight bins, half a percent of the range, at most."""
 
 _COARSE = 2.0 ** -(np.arange(49) / 8)
 """Shares of the largest value that mse tries first: 1 down to 1/64 in steps of 9 %."""
@@ -60,23 +67,22 @@ def entropy(histogram: Histogram, grid: Grid) -> Range:
 
 def mse(histogram: Histogram, grid: Grid) -> Range:
     """Return the range with the least mean squared quantization error."""
-    whole = minmax(histogram, grid)
-    low, high = whole.low, whole.high
-    for factors in (_COARSE, _FINE):
-        low, high = _best(histogram, grid, low * factors, high * factors)
-    if grid.symmetric:
-        edge = max(-low, high)
-        return _range(histogram, -edge, edge)
-    if low < 0 < high:
-        # The tails of a signed tensor differ: each end is moved by itself, inwards and outwards.
-        for factors in (_COARSE[:17], _FINE):
-            low, high = _best(histogram, grid, low * factors, np.full(factors.size, high))
-            low, high = _best(histogram, grid, np.full(factors.size, low), high * factors)
-    return _range(histogram, low, high)
+    return _least_error(histogram, grid, clip_weight=1.0)
+
+
+def tails(histogram: Histogram, grid: Grid) -> Range:
+    """Return the range of the least squared error, in which clipping counts CLIP_WEIGHT times."""
+    return _least_error(histogram, grid, clip_weight=CLIP_WEIGHT)
 
 
 METHODS: Mapping[str, Callable[[Histogram, Grid], Range]] = MappingProxyType(
-    {"minmax": minmax, "percentile": percentile, "entropy": entropy, "mse": mse}
+    {
+        "minmax": minmax,
+        "percentile": percentile,
+        "entropy": entropy,
+        "mse": mse,
+        "tails": tails,
+    }
 )
 """By the name a person gives them."""
 
@@ -132,18 +138,50 @@ def _x_log_x(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return x * np.log(np.where(x > 0, x, 1.0))
 
 
-def _best(
-    histogram: Histogram, grid: Grid, lows: NDArray[np.float64], highs: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Return the pair of low and high with the least squared error; the first of equals."""
+def _least_error(histogram: Histogram, grid: Grid, clip_weight: float) -> Range:
+    whole = minmax(histogram, grid)
+    error = _squared_error(histogram, grid, clip_weight)
+    low, high = whole.low, whole.high
+    for factors in (_COARSE, _FINE):
+        low, high = _least(error, low * factors, high * factors)
+    if grid.symmetric:
+        edge = max(-low, high)
+        return _range(histogram, -edge, edge)
+    if low < 0 < high:
+        # The tails of a signed tensor differ: each end is moved by itself, inwards and outwards.
+        for factors in (_COARSE[:17], _FINE):
+            low, high = _least(error, low * factors, np.full(factors.size, high))
+            low, high = _least(error, np.full(factors.size, low), high * factors)
+    return _range(histogram, low, high)
+
+
+_Errors: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _squared_error(histogram: Histogram, grid: Grid, clip_weight: float) -> _Errors:
+    """Return a function of many ranges, as lows and highs, that gives the summed error of each."""
     filled = np.flatnonzero(histogram.counts)
-    bins = filled - BINS
+    counts = histogram.counts[filled].astype(np.float64)
     # The middle bin is centred on zero, or holds the smallest values of a tensor without negatives.
-    x = (bins + 0.5 * np.sign(bins)) * histogram.width
-    span = np.maximum(-lows, highs) if grid.symmetric else highs - lows
-    scale = (span / (grid.highest if grid.symmetric else grid.highest - grid.lowest))[:, None]
-    zero = np.zeros_like(scale) if grid.symmetric else np.rint(-lows[:, None] / scale) + grid.lowest
-    steps = np.clip(np.rint(x / scale), grid.lowest - zero, grid.highest - zero)
-    errors = (steps * scale - x) ** 2 @ histogram.counts[filled].astype(np.float64)
-    best = int(errors.argmin())
+    x = (filled - BINS + 0.5 * np.sign(filled - BINS)) * histogram.width
+
+    def errors(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> NDArray[np.float64]:
+        span = np.maximum(-lows, highs) if grid.symmetric else highs - lows
+        steps = grid.highest if grid.symmetric else grid.highest - grid.lowest
+        scale = (span / steps)[:, None]
+        zero = 0.0 if grid.symmetric else np.rint(-lows[:, None] / scale) + grid.lowest
+        wanted = np.rint(x / scale)
+        given = np.clip(wanted, grid.lowest - zero, grid.highest - zero)
+        weights = np.where(given == wanted, 1.0, clip_weight)
+        result: NDArray[np.float64] = (weights * (given * scale - x) ** 2) @ counts
+        return result
+
+    return errors
+
+
+def _least(
+    errors: _Errors, lows: NDArray[np.float64], highs: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the low and high of the least error; the first of equals."""
+    best = int(errors(lows, highs).argmin())
     return float(lows[best]), float(highs[best])

@@ -57,7 +57,8 @@ class Histogram:
         low, high = float(flat.min()), float(flat.max())
         if not math.isfinite(low) or not math.isfinite(high):
             raise ValueError("NaN" if math.isnan(low) else "infinity")
-        self._cover(math.frexp(max(-low, high))[1])
+        largest = max(-low, high)
+        self._cover(math.frexp(largest)[1] if largest else _SMALLEST_EXPONENT)
         self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
         self._count(flat, signed=low < 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -51,20 +51,15 @@ class Probe:
                 f"ONNX Runtime cannot run the graph to calibrate ({_one_line(error)})"
             ) from None
 
-    def run(self, images: Images) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield each tapped tensor's name and what it holds for the images.
+    def run(self, images: Images) -> dict[str, NDArray[np.float32]]:
+        """Return what each tapped tensor holds for the images, by its name.
 
-        A tensor is let go of when the next one is asked for. A graph of fixed batch also runs on
-        fewer images.
+        A graph of fixed batch also runs on fewer images.
 
         Raises:
             BackendError: if the graph cannot run on images of this shape.
         """
-        count = len(images)
-        missing = max(0, self._fixed_batch - count)
-        padded = (
-            np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images
-        )
+        padded = self._pad(images)
         try:
             outputs = self._session.run(self._tensors, {self._input: padded})
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
@@ -72,10 +67,16 @@ class Probe:
                 f"the graph to calibrate cannot run on images of shape {list(images.shape)} "
                 f"({_one_line(error)})"
             ) from None
-        if self._taps_input:
-            yield self._input, images
-        for name in reversed(self._tensors):
-            yield name, outputs.pop()[:count]
+        seen = {self._input: images} if self._taps_input else {}
+        for name, values in zip(self._tensors, outputs, strict=True):
+            seen[name] = values[: len(images)] if len(values) == len(padded) else values
+        return seen
+
+    def _pad(self, images: Images) -> Images:
+        missing = self._fixed_batch - len(images)
+        if missing <= 0:
+            return images
+        return np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
 
 
 def _one_line(error: Exception) -> str:

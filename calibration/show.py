@@ -99,16 +99,16 @@ def _scores_table(calibration: Calibration) -> str:
 
 def _lines(calibration: Calibration) -> list[str]:
     survey, moved = calibration.survey, calibration.convergence
-    sizes = ", ".join(f"{size} ({count})" for size, count in list(survey.sizes.items())[:3])
-    more = len(survey.sizes) - 3
+    sizes = ", ".join(f"{size} ({count})" for size, count in list(survey.sizes.items())[:2])
+    more = len(survey.sizes) - 2
     return [
         f"images: {survey.read} measured, {calibration.held_back} held back, of "
         f"{calibration.available}; {len(survey.skipped)} skipped, {len(survey.duplicates)} "
         "duplicates",
         f"content: {sizes}{f' and {more} more sizes' if more > 0 else ''}; "
         f"{survey.saturated:.1%} of values saturated",
-        f"convergence: the second half of the images moved scales by {moved.median:.1%} (median), "
-        f"{moved.worst:.1%} at most",
+        f"convergence: scales moved {moved.median:.1%} (median), {moved.worst:.1%} (worst) "
+        "from half to all images",
     ]
 
 
