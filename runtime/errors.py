@@ -6,10 +6,10 @@
     ├── CheckpointError          weights that are missing, unreadable, unsafe or of another model
     ├── ImageError               an image that cannot or must not be read
     ├── TraceError               PyTorch could not export the model as it was asked to
-    ├── BundleError              a deployment folder that is incomplete, altered, hostile or cannot be written
+    ├── BundleError              a deployment folder that is incomplete, altered or unwritable
     ├── BackendError             a backend that cannot run the model
     │   ├── BackendMissingError  the library is not installed; says what to install
-    │   ├── EngineError          a TensorRT engine that cannot be built, does not belong here, or failed
+    │   ├── EngineError          a TensorRT engine that cannot be built, loaded or run
     │   └── ProviderError        the requested execution provider is not what would run
     └── VerdictError             everything ran, and the answer is no; exit status 1
 
