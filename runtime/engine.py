@@ -54,6 +54,8 @@ class EngineInfo:
     options: EngineOptions
     precision: dict[str, float]
     """Shares of the convolutions' multiply-accumulates, 0 to 1, by precision."""
+    inspected: bool
+    """Whether TensorRT's inspector showed these shares; else the graph promised them."""
     seconds: float
     """How long the build took."""
     environment: dict[str, str]
@@ -75,7 +77,7 @@ def describe_engine(
         onnx: the ONNX file it was built from.
         options: how it was built.
         version: of the library that built it.
-        precision: shares of the convolutions' multiply-accumulates, by precision.
+        precision: shares of the convolutions' multiply-accumulates, as the graph promises them.
         seconds: how long the build took.
     """
     gpu = find_gpu()
@@ -96,6 +98,7 @@ def describe_engine(
         onnx_sha256=FileInfo.of(onnx).sha256,
         options=options,
         precision=precision,
+        inspected=False,
         seconds=seconds,
         environment=environment,
     )

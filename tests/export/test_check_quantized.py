@@ -1,0 +1,65 @@
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from export.check_quantized import check_quantized
+from runtime.errors import OptionError
+
+QUANTIZED = """
+<ir_version: 10, opset_import: ["" : 19]>
+classifier (float[batch, 4, height, width] images) => (float[batch, 4, h, w] logits)
+<float scale = {0.1}, int8 zero = {0}, float[4] scales = {0.1, 0.2, 0.3, 0.4},
+ int8[4] zeros = {0, 0, 0, 0}, int8[4, 4, 1, 1] weights, float[4] bias = {0, 0, 0, 0}> {
+    q = QuantizeLinear(images, scale, zero)
+    x = DequantizeLinear(q, scale, zero)
+    w = DequantizeLinear<axis = 0>(weights, scales, zeros)
+    logits = Conv(x, w, bias)
+}
+"""
+
+
+def graph(text):
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(0)
+    values = rng.integers(-127, 128, (4, 4, 1, 1)).astype(np.int8)
+    kept = [each for each in model.graph.initializer if each.name != "weights"]
+    model.graph.ClearField("initializer")
+    model.graph.initializer.extend([*kept, onnx.numpy_helper.from_array(values, "weights")])
+    for node in model.graph.node:
+        node.name = f"conv1.{node.output[0]}"
+    return ir.from_proto(model)
+
+
+def test_a_graph_that_is_quantized_for_tensorrt_passes():
+    check_quantized(graph(QUANTIZED))
+
+
+def test_a_graph_that_is_not_quantized_passes(resnet18_graph):
+    check_quantized(resnet18_graph)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("int8 zero = {0}", "int8 zero = {3}", r"'conv1.q' .* zero point other than 0"),
+        ("int8 zero = {0}", "uint8 zero = {0}", r"'conv1.q' .* given uint8 values; expected int8"),
+        ("images, scale, zero)", "images, scale)", r"'conv1.q' .* given no zero point"),
+        ("{0, 0, 0, 0}, int8[4, 4", "{0, 0, 1, 0}, int8[4, 4", r"'conv1.w' .* other than 0"),
+        ("axis = 0", "axis = 1", r"'conv1.w' .* scales along axis 1 of weights; expected axis 0"),
+        ("(q, scale, zero)", "(q, scales, zeros)", r"'conv1.x' .* 4 scales for the images"),
+    ],
+)
+def test_what_tensorrt_misreads_is_refused_by_the_name_of_its_node(old, new, message):
+    assert old in QUANTIZED
+    with pytest.raises(OptionError, match=message):
+        check_quantized(graph(QUANTIZED.replace(old, new)))
+
+
+def test_an_integer_bias_is_refused():
+    text = QUANTIZED.replace("float[4] bias", "int32[4] none = {0, 0, 0, 0}, int32[4] integers")
+    text = text.replace(
+        "logits = ", "bias = DequantizeLinear<axis = 0>(integers, scales, none)\n logits = "
+    )
+    with pytest.raises(OptionError, match=r"'conv1.bias' .* int32 values, as of a quantized bias"):
+        check_quantized(graph(text))
