@@ -171,8 +171,9 @@ def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else program
-        message = " ".join(error.format_message().split()).removesuffix(".")
-        raise OptionError(f"{message}; see: {command} --help") from None
+        message = " ".join(error.format_message().split())
+        stop = "" if message.endswith((".", "?")) else "."
+        raise OptionError(f"{message}{stop} See: {command} --help") from None
     except typer.Abort:
         raise KeyboardInterrupt from None
     if status == INTERRUPTED:  # Typer turns the exception into the status
