@@ -1,0 +1,1 @@
+"""Training: from labelled images and starting weights to a checkpoint that exports as it is."""
