@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
-import torch
 
+from export.answers import Answers
 from export.compare_weights import compare_weights
 from export.grid import Grid
 from export.load import Classifier
-from export.reference import TorchRunner
 from runtime.onnx_runner import OnnxRunner
-from runtime.parity import FLOAT32_TOLERANCE, ParityReport, Truth, answer, compare
+from runtime.parity import FLOAT32_TOLERANCE, ParityReport, Truth, compare
 from runtime.terminal import Screen
 
 __all__ = ["Check", "check"]
@@ -30,32 +29,29 @@ class Check:
     """Shapes the budget had no room for."""
 
 
-def check(
-    classifier: Classifier, folded: Classifier, model: bytes, grid: Grid, screen: Screen
-) -> Check:
+def check(answers: Answers, folded: Classifier, model: bytes, grid: Grid, screen: Screen) -> Check:
     """Return the verdict on a serialized ONNX model, run by ONNX Runtime on the CPU.
 
     The report may say that it failed: that is for the caller to act on.
 
     Args:
-        classifier: what the logits are compared with.
+        answers: of PyTorch to the grid's cases; waited for.
         folded: what was traced; the weights are compared with its.
         model: the ONNX file.
         grid: what to compare on.
         screen: shows the progress.
     """
-    reference = TorchRunner(classifier.module, torch.float64)
-    baseline = TorchRunner(classifier.module, torch.float32)
     candidate = OnnxRunner.open(model)
-    with screen.step("check") as step, screen.progress("check", 2 * len(grid.cases)) as advance:
-        truths = answer(grid.cases, reference, baseline, advance)
+    weights = compare_weights(folded.module, ir.from_proto(onnx.load_from_string(model)))
+    with screen.step("check") as step, screen.progress("check", len(grid.cases)) as advance:
+        truths = answers.wait()
         report = ParityReport(
-            reference=reference.name,
-            baseline=baseline.name,
+            reference="torch float64",
+            baseline="torch float32",
             candidate=candidate.name,
             noise_multiple=FLOAT32_TOLERANCE.noise_multiple,
             cases=compare(truths, candidate, FLOAT32_TOLERANCE, advance),
-            weights=compare_weights(folded.module, ir.from_proto(onnx.load_from_string(model))),
+            weights=weights,
         )
         step.detail = _summary(report, grid)
     return Check(golden=truths[: grid.golden], report=report, left_out=grid.left_out)

@@ -62,7 +62,7 @@ def model(
     static: Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")] = "",
     parity_budget: Annotated[
         float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
-    ] = 16.0,
+    ] = 12.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.answers import Answers
 from export.check import Check, check
 from export.fold import fold
 from export.grid import Grid, plan_grid, plan_static_grid
@@ -60,12 +61,13 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         classifier = load(order.name, order.options)
         model = _describe(classifier)
         step.detail = f"{model.parameters:,} parameters, {_origin(classifier)}"
-    with screen.step("fold"):
-        folded = fold(classifier)
-    simplification = _simplified(order, folded, screen)
-    data = stamp(simplification.graph, classifier)
     grid = _plan(order, classifier, model.macs)
-    verdict = check(classifier, folded, data, grid, screen)
+    with Answers(classifier, grid.cases) as answers:  # PyTorch computes while the graph is traced
+        with screen.step("fold"):
+            folded = fold(classifier)
+        simplification = _simplified(order, folded, screen)
+        data = stamp(simplification.graph, classifier)
+        verdict = check(answers, folded, data, grid, screen)
     if not verdict.report.passed:
         raise VerdictError(_complaint(verdict.report))
     with screen.step("publish") as step:

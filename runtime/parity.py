@@ -145,21 +145,17 @@ class ParityReport:
         return max(self.cases, key=lambda case: math.inf if case.ratio is None else case.ratio)
 
 
-def answer(
-    cases: Iterable[Case], reference: Runner, baseline: Runner, advance: Callable[[], None]
-) -> tuple[Truth, ...]:
+def answer(cases: Iterable[Case], reference: Runner, baseline: Runner) -> tuple[Truth, ...]:
     """Return each case with the reference's answer and the noise of the baseline against it.
 
     Args:
         cases: what to compare on; read once.
         reference: PyTorch in float64.
         baseline: the same module in float32.
-        advance: called after each case, for whoever shows progress.
     """
-    answered = []
-    for case in cases:
-        answered.append((case, reference.logits(case.images), baseline.logits(case.images)))
-        advance()
+    answered = [
+        (case, reference.logits(case.images), baseline.logits(case.images)) for case in cases
+    ]
     scales = [_largest(truth) for _, truth, _ in answered]
     errors = [_largest(rounded - truth) for _, truth, rounded in answered]
     typical = float(np.median([e / s if s else 0.0 for e, s in zip(errors, scales, strict=True)]))

@@ -1,10 +1,13 @@
 """The check: a faultless graph passes, and a fault as small as 0.1 % of one bias does not."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
+from export.answers import Answers
 from export.check import check
 from export.fold import fold
 from export.grid import plan_grid
@@ -26,6 +29,22 @@ def digits_grid(digits):
     return plan_grid(digits, sample_images("digits"), budget_gmacs=0.0, macs=2_500_000)
 
 
+@pytest.fixture(scope="module")
+def judge(digits, digits_grid):
+    """Check a model file against the digits classifier."""
+    with Answers(digits, digits_grid.cases) as answers:
+        truths = answers.wait()
+
+    @dataclass
+    class Given:
+        """Answers that were computed once, for all tests."""
+
+        def wait(self):
+            return truths
+
+    return lambda model: check(Given(), fold(digits), model, digits_grid, SILENT)
+
+
 def altered(model: bytes, name: str, change) -> bytes:
     proto = onnx.load_from_string(model)
     (initializer,) = (i for i in proto.graph.initializer if i.name == name)
@@ -40,8 +59,8 @@ def off_by_a_thousandth(values: np.ndarray) -> None:
     values[np.argsort(np.abs(values))[len(values) // 2]] *= 1.001
 
 
-def test_a_faultless_graph_passes_with_margin(digits, digits_model, digits_grid):
-    verdict = check(digits, fold(digits), digits_model, digits_grid, SILENT)
+def test_a_faultless_graph_passes_with_margin(judge, digits_model):
+    verdict = judge(digits_model)
     assert verdict.report.passed
     assert verdict.report.worst.ratio < 4
 
@@ -49,23 +68,23 @@ def test_a_faultless_graph_passes_with_margin(digits, digits_model, digits_grid)
 @pytest.mark.parametrize(
     "bias", ["conv1", "layer1.0.conv1", "layer1.2.conv2", "layer2.0.conv2", "layer3.2.conv2", "fc"]
 )
-def test_one_bias_off_by_a_thousandth_fails(digits, digits_model, digits_grid, bias):
+def test_one_bias_off_by_a_thousandth_fails(judge, digits_model, bias):
     model = altered(digits_model, f"{bias}.bias", off_by_a_thousandth)
-    assert not check(digits, fold(digits), model, digits_grid, SILENT).report.passed
+    assert not judge(model).report.passed
 
 
-def test_a_weight_that_is_not_a_number_fails(digits, digits_model, digits_grid):
+def test_a_weight_that_is_not_a_number_fails(judge, digits_model):
     def poison(values):
         values.flat[0] = np.nan
 
     model = altered(digits_model, "conv1.weight", poison)
-    report = check(digits, fold(digits), model, digits_grid, SILENT).report
+    report = judge(model).report
     assert not report.passed
     assert not report.worst.finite
 
 
-def test_golden_answers_are_of_real_images_and_of_an_odd_size(digits, digits_model, digits_grid):
-    verdict = check(digits, fold(digits), digits_model, digits_grid, SILENT)
+def test_golden_answers_are_of_real_images_and_of_an_odd_size(judge, digits_model):
+    verdict = judge(digits_model)
     assert verdict.golden[0].case.content.startswith("photograph")
     assert verdict.golden[0].case.images.shape == (1, 1, 8, 8)
     assert verdict.golden[-1].case.images.shape == (2, 1, 33, 47)

@@ -4,17 +4,18 @@ import torch
 from PIL import Image
 
 from export.models.catalogue import find
-from export.models.initialise import initialise
+from export.models.initialise import INITIALISATIONS, initialise
 from export.models.resnet import ResNet
 from export.samples import sample_images
+from runtime.errors import OptionError
 
 
-def random_model(name: str, seed: int = 0) -> ResNet:
+def random_model(name: str, seed: int = 0, law: str = "scattered") -> ResNet:
     card = find(name)
     with torch.device("meta"):
         model = card.build(classes=card.classes, channels=3).eval()
     model.to_empty(device="cpu")
-    initialise(model, seed)
+    initialise(model, seed, law)
     return model
 
 
@@ -33,10 +34,16 @@ def test_logits_are_of_order_one_and_tell_photographs_apart(name: str) -> None:
     assert (logits[0] - logits[1]).std() > 0.1 * logits.std()
 
 
-def test_equal_seeds_give_equal_bits_and_others_do_not() -> None:
-    first, same, other = (random_model("resnet18", seed).state_dict() for seed in (3, 3, 4))
+@pytest.mark.parametrize("law", INITIALISATIONS)
+def test_equal_seeds_give_equal_bits_and_others_do_not(law: str) -> None:
+    first, same, other = (
+        random_model("cifar_resnet20", seed, law).state_dict() for seed in (3, 3, 4)
+    )
     assert all(torch.equal(value, same[name]) for name, value in first.items())
-    drawn = [name for name in first if not name.endswith("num_batches_tracked")]
+    drawn = [name for name, value in first.items() if value.ndim == 4]
+    drawn += [name for name in first if "bn" in name and not name.endswith("tracked")] * (
+        law == "scattered"
+    )
     assert not any(torch.equal(first[name], other[name]) for name in drawn)
 
 
@@ -54,3 +61,37 @@ def test_every_batchnorm_does_something() -> None:
             assert layer.running_var.min() > 0, name
             assert layer.weight.min() > 0, name
             assert layer.bias.abs().min() > 0, name
+
+
+def spread(law: str, name: str = "small_resnet18") -> float:
+    return random_model(name, 0, law).get_parameter("layer4.1.conv2.weight").std().item()
+
+
+def test_each_law_has_its_own_standard_deviation() -> None:
+    inputs = outputs = 3 * 3 * 512
+    assert spread("kaiming") == pytest.approx((2 / outputs) ** 0.5, rel=0.01)
+    assert spread("normal") == pytest.approx((2 / outputs) ** 0.5, rel=0.01)
+    # Kaiming uniform: bound = sqrt(6 / ((1 + a^2) inputs)), standard deviation = bound / sqrt(3).
+    assert spread("torch") == pytest.approx((2 / (6 * inputs)) ** 0.5, rel=0.01)
+    assert spread("torch-sqrt3") == pytest.approx((2 / (4 * inputs)) ** 0.5, rel=0.01)
+
+
+def test_the_torch_law_is_how_torch_starts_a_layer() -> None:
+    first = random_model("cifar_resnet20", 5, "torch").conv1.weight
+    torch.manual_seed(5)
+    assert torch.equal(first, torch.nn.Conv2d(3, 16, 3, bias=False).weight)
+
+
+@pytest.mark.parametrize(
+    ("law", "weight", "bias"), [("kaiming", 1, 0), ("torch-sqrt3", 0.975, 0.125)]
+)
+def test_norms_start_alike_where_nothing_is_scattered(law: str, weight: float, bias: float) -> None:
+    norm = random_model("cifar_resnet20", 0, law).layer2[0].bn1
+    assert norm.weight.unique().tolist() == pytest.approx([weight])
+    assert norm.bias.unique().tolist() == pytest.approx([bias])
+    assert (norm.running_mean.any().item(), norm.running_var.unique().tolist()) == (False, [1])
+
+
+def test_an_unknown_law_is_refused_with_all_names() -> None:
+    with pytest.raises(OptionError, match="given 'xavier'; expected one of scattered, kaiming"):
+        random_model("cifar_resnet20", 0, "xavier")

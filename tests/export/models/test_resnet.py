@@ -9,15 +9,7 @@ from torch import nn
 from export.models.catalogue import find
 from export.models.count import count_parameters
 from export.models.initialise import initialise
-from export.models.resnet import (
-    LARGE_STEM,
-    SMALL_STEM,
-    Architecture,
-    BasicBlock,
-    Bottleneck,
-    ResNet,
-    Stem,
-)
+from export.models.resnet import Architecture, BasicBlock, Bottleneck, ResNet
 from runtime.errors import OptionError
 
 TORCHVISION_NAMES = (
@@ -103,21 +95,35 @@ def test_features_are_what_the_head_sees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "stem", "channels", "parameters"),
+    ("name", "channels", "parameters"),
     [
-        ("resnet18", SMALL_STEM, 3, 11_173_962),
-        ("resnet50", SMALL_STEM, 3, 23_520_842),
-        ("resnet18", LARGE_STEM, 1, 11_175_370),
+        ("small_resnet18", 3, 11_173_962),
+        ("small_resnet50", 3, 23_520_842),
+        ("resnet18", 1, 11_175_370),
     ],
-    ids=["small images 18", "small images 50", "grey 18"],
 )
-def test_other_families_differ_in_data_only(
-    name: str, stem: Stem, channels: int, parameters: int
-) -> None:
-    architecture = replace(find(name).architecture, stem=stem)
+def test_other_families_have_the_published_size(name: str, channels: int, parameters: int) -> None:
     with torch.device("meta"):
-        model = ResNet(architecture, num_classes=10, in_channels=channels)
+        model = find(name).build(classes=10, channels=channels)
     assert count_parameters(model) == parameters
+
+
+def test_an_adapter_stands_before_the_stem() -> None:
+    adapter = nn.Conv2d(1, 3, kernel_size=1, bias=False)
+    model = find("small_resnet18").build(classes=3, channels=3, adapter=adapter).eval()
+    plain = find("small_resnet18").build(classes=3, channels=3).eval()
+    weights = {k: v for k, v in model.state_dict().items() if k != "adapter.weight"}
+    plain.load_state_dict(weights)
+    images = torch.randn(2, 1, 20, 24)
+    with torch.inference_mode():
+        assert torch.equal(model(images), plain(adapter(images)))
+
+
+def test_the_maps_of_the_stages_halve_in_size() -> None:
+    model = find("resnet18").build(classes=3, channels=3).eval()
+    with torch.inference_mode():
+        shapes = [tuple(maps.shape) for maps in model.maps(torch.zeros(2, 3, 65, 96))]
+    assert shapes == [(2, 64, 17, 24), (2, 128, 9, 12), (2, 256, 5, 6), (2, 512, 3, 3)]
 
 
 def test_grouped_basic_blocks_are_refused() -> None:

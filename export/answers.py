@@ -1,0 +1,105 @@
+"""Answers: PyTorch's own answers to the parity grid, computed while something else happens.
+
+Tracing is one thread of Python and the reference is arithmetic, so on two cores the one need not
+wait for the other. Not a thread: tracing patches torch.nn.Module for the whole process. A forked
+child needs no second import of torch and no copy of the weights; it computes in one thread, because
+OpenMP's threads do not survive a fork. Where there is no fork, the answers are computed when they
+are asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import TypeAlias
+
+import torch
+
+from export.load import Classifier
+from export.reference import TorchRunner
+from runtime.errors import DeployError, TraceError
+from runtime.parity import Case, Truth, answer
+from runtime.runner import Logits
+
+__all__ = ["Answers"]
+
+_Message: TypeAlias = "list[tuple[Logits, float]] | DeployError"
+
+
+class Answers:
+    """The answers to some cases, under way from the moment the context is entered.
+
+    The reference is the classifier's module in float64; the noise is float32's against it.
+    """
+
+    def __init__(self, classifier: Classifier, cases: Sequence[Case]) -> None:
+        self._classifier = classifier
+        self._cases = cases
+
+    def __enter__(self) -> Answers:
+        if sys.platform != "linux":  # forking is unsafe elsewhere, or unknown
+            return self
+        context = multiprocessing.get_context("fork")
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._child = context.Process(target=self._send, args=(sender,), daemon=True)
+        with warnings.catch_warnings():
+            # Python 3.12 warns of forking beside other threads; the child touches none of theirs.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child.start()
+        sender.close()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if sys.platform == "linux":
+            self._child.kill()
+            self._child.join()
+            self._receiver.close()
+
+    def wait(self) -> tuple[Truth, ...]:
+        """Return the answers, when they are there.
+
+        Raises:
+            TraceError: if the module cannot run on a case, or memory ran out.
+        """
+        if sys.platform != "linux":
+            return self._compute()
+        try:
+            message: _Message = self._receiver.recv()
+        except EOFError:
+            raise TraceError(
+                "PyTorch's reference ended without an answer, probably out of memory; "
+                "close other programs, or give a smaller --parity-budget"
+            ) from None
+        if isinstance(message, DeployError):
+            raise message
+        return tuple(
+            Truth(case=case, logits=logits, noise=noise)
+            for case, (logits, noise) in zip(self._cases, message, strict=True)
+        )
+
+    def _send(self, sender: Connection) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends this process
+        torch.set_num_threads(1)
+        message: _Message
+        try:
+            message = [(truth.logits, truth.noise) for truth in self._compute()]
+        except DeployError as error:
+            message = error
+        with contextlib.suppress(BrokenPipeError):  # the parent was killed; nobody is left to tell
+            sender.send(message)
+
+    def _compute(self) -> tuple[Truth, ...]:
+        reference = TorchRunner(self._classifier.module, torch.float64)
+        baseline = TorchRunner(self._classifier.module, torch.float32)
+        return answer(self._cases, reference, baseline)
