@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from runtime.build_config import make_config
 from runtime.build_monitor import BuildWatch, Progress, make_monitor
-from runtime.engine_options import CURRENT_GPU, EngineOptions, Profile
+from runtime.engine_options import CURRENT_GPU, EngineOptions
 from runtime.errors import EngineError
 from runtime.gpu import Gpu, find_gpu
+from runtime.profile import Profile
 from runtime.tensorrt_module import TensorRt, load_tensorrt
 from runtime.timing_cache import add_timings, timing_cache_file, use_timings
 
@@ -84,23 +85,23 @@ def check_machine(options: EngineOptions, gpu: Gpu | None) -> None:
     Raises:
         EngineError: if they need a GPU, or one with more memory.
     """
-    if gpu is not None:
+    if gpu is not None and options.flavour == "tensorrt":
         largest = max((_activation_mib(profile) for profile in options.profiles), default=0)
         if largest > gpu.memory_mib:
             raise EngineError(
                 f"the profiles need about {largest:,} MiB for activations, and the {gpu.name} has "
                 f"{gpu.memory_mib:,} MiB. Lower the largest batch or image size"
             )
-    elif options.flavour == "tensorrt":
+    elif gpu is None and options.flavour == "tensorrt":
         raise EngineError(
             "TensorRT builds an engine on the GPU that will run it, and no NVIDIA GPU answers "
             "here. Build on the device: python -m runtime build BUNDLE; for RTX cards, here: --rtx"
         )
-    elif CURRENT_GPU in options.target_sms:
+    elif gpu is None and CURRENT_GPU in options.target_sms:
         raise EngineError(
             "target: given current, and no NVIDIA GPU answers here; expected sm86 or the like"
         )
-    elif options.refit or options.strip_weights:
+    elif gpu is None and (options.refit or options.strip_weights):
         raise EngineError(
             "TensorRT-RTX builds engines whose weights can be replaced only where a GPU is, and no "
             "NVIDIA GPU answers here. Build on the device, or keep the weights in the engine"

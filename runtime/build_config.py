@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from runtime.engine_options import EngineOptions, Profile
+from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError, OptionError
+from runtime.profile import Profile
 from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:

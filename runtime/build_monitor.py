@@ -20,12 +20,16 @@ Progress = Callable[[float, str], None]
 
 
 class BuildWatch:
-    """How far a build has come, and whether it is to go on."""
+    """How far a build has come, and whether it is to go on.
+
+    TensorRT's threads call it, in whatever order: nothing here raises, for no exception must travel
+    through C++.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self.cancelled = False
         self.failure: BaseException | None = None
-        """What `progress` raised: it ends the build, and must not travel through TensorRT's C++."""
+        """What `progress` raised; it ends the build."""
         self._progress = progress
         self._phases: dict[
             str, tuple[int, int]
@@ -40,7 +44,8 @@ class BuildWatch:
         """Note that a phase has done its step of that index; return whether to go on."""
         if self.cancelled:
             return False
-        self._phases[phase] = (index + 1, self._phases[phase][1])
+        if phase in self._phases:
+            self._phases[phase] = (index + 1, self._phases[phase][1])
         try:
             self._progress(self._share(), phase)
         except BaseException as error:
@@ -50,11 +55,11 @@ class BuildWatch:
 
     def finish(self, phase: str) -> None:
         """End a phase."""
-        del self._phases[phase]
+        self._phases.pop(phase, None)
 
     def _share(self) -> float:
         share, width = 0.0, 1.0
-        for done, steps in self._phases.values():
+        for done, steps in tuple(self._phases.values()):
             share += width * min(done, steps) / steps
             width /= steps
         # Several phases may fill one step, one after the other: never let the bar fall back.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtime.engine_options import Profile, Shape
 from runtime.errors import EngineError
+from runtime.profile import Profile, Shape
 from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:

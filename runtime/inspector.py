@@ -17,8 +17,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from runtime.engine_options import Shape
 from runtime.errors import EngineError
+from runtime.profile import Shape
 from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ import onnx
 import pytest
 
 from runtime.build import build, check_machine
-from runtime.engine_options import EngineOptions, parse_profile
+from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError, OptionError
 from runtime.gpu import Gpu, find_gpu
 from runtime.plan_header import read_plan_header
+from runtime.profile import parse_profile
 from runtime.tensorrt_module import load_tensorrt
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
@@ -95,7 +96,8 @@ def test_ctrl_c_ends_a_build():
     code = f"""
 import os, signal, time
 from runtime.build import build
-from runtime.engine_options import EngineOptions, parse_profile
+from runtime.engine_options import EngineOptions
+from runtime.profile import parse_profile
 
 def interrupt(share, phase):
     os.kill(os.getpid(), signal.SIGINT)

@@ -51,3 +51,14 @@ def test_what_progress_raises_ends_the_build_and_is_kept(error):
     watch.start("building", 3)
     assert not watch.step("building", 0)
     assert watch.failure is error
+
+
+def test_phases_in_any_order_raise_nothing():
+    watch = BuildWatch(lambda share, phase: None)
+    assert watch.step("never begun", 3)
+    watch.finish("never begun")
+    for _ in range(2):
+        watch.start("twice", 2)
+    for _ in range(2):
+        watch.finish("twice")
+    assert watch.step("twice", 0)

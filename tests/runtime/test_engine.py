@@ -15,9 +15,10 @@ from runtime.engine import (
     rebuild_command,
     save_engine,
 )
-from runtime.engine_options import EngineOptions, Profile
+from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError
 from runtime.gpu import Gpu
+from runtime.profile import Profile
 from runtime.schema import from_json, to_json
 
 # Laid out as NVIDIA's trtexec reads plans: without a GPU no real one of TensorRT can be built.

@@ -1,8 +1,8 @@
 import pytest
 
 from runtime.engine_io import EngineIo
-from runtime.engine_options import Profile
 from runtime.errors import EngineError
+from runtime.profile import Profile
 
 
 def profile(smallest, largest, side):
