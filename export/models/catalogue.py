@@ -1,7 +1,11 @@
 """The catalogue: every classifier that has a name, and what is known of it.
 
-Parameters and multiply-accumulates are counted from the definition (export.models.count), never
-written down here.
+    resnet, resnext, wide_resnet   torchvision's family for photographs
+    small_resnet                   the same stages behind a 3x3 stem without pool, for small images
+    cifar_resnet                   He et al.'s own for CIFAR-10: three stages, 16-32-64 wide
+
+Each takes any number of classes and channels. Parameters and multiply-accumulates are counted from
+the definition (export.models.count), never written down here.
 """
 
 from __future__ import annotations
@@ -9,8 +13,10 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 
+from torch import nn
+
 from export.models.cifar import cifar_architecture
-from export.models.resnet import Architecture, BasicBlock, Bottleneck, ResNet
+from export.models.resnet import SMALL_STEM, Architecture, BasicBlock, Bottleneck, ResNet
 from runtime.errors import UnknownModelError
 from runtime.image_spec import ImageSpec
 
@@ -38,18 +44,25 @@ class ModelCard:
     weights: str = "random"
     """Where weights come from when nobody says: "random" or "embedded"."""
     top1: float | None = None
-    """Published top-1 accuracy in percent, of weights trained on the data named in `source`."""
+    """Top-1 accuracy in percent, of the weights or on the data that `source` names."""
     source: str = ""
-    """Where top1 is published."""
+    """Whose top1 it is: torchvision's first weights; He et al. 2015, table 6; for the embedded
+    weights, the third of the data that scripts/train_digits.py holds out."""
 
     @property
     def channels(self) -> int:
         """Number of input channels."""
         return self.image.channel_count
 
-    def build(self, *, classes: int, channels: int) -> ResNet:
-        """Return the module on torch's default device, with freshly drawn weights."""
-        return ResNet(self.architecture, num_classes=classes, in_channels=channels)
+    def build(self, *, classes: int, channels: int, adapter: nn.Module | None = None) -> ResNet:
+        """Return the module on torch's default device, with freshly drawn weights.
+
+        Args:
+            classes: logits per image.
+            channels: channels that the stem takes.
+            adapter: what makes them of the images' channels, if these are others.
+        """
+        return ResNet(self.architecture, num_classes=classes, in_channels=channels, adapter=adapter)
 
 
 def find(name: str) -> ModelCard:
@@ -60,7 +73,7 @@ def find(name: str) -> ModelCard:
     """
     if name not in _CARDS:
         shown = name[:60]
-        near = difflib.get_close_matches(shown.lower(), _CARDS, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(shown.lower(), _CARDS, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(_CARDS)}"
         raise UnknownModelError(f"no model {shown!r}; {hint}")
     return _CARDS[name]
@@ -79,7 +92,17 @@ def _imagenet_card(name: str, architecture: Architecture, top1: float) -> ModelC
         classes=1000,
         samples="photographs",
         top1=top1,
-        source="torchvision, IMAGENET1K_V1",
+        source="torchvision V1",
+    )
+
+
+def _small_card(name: str, architecture: Architecture) -> ModelCard:
+    return ModelCard(
+        name=name,
+        architecture=replace(architecture, stem=SMALL_STEM),
+        image=_CIFAR10,
+        classes=10,
+        samples="photographs",
     )
 
 
@@ -91,7 +114,7 @@ def _cifar_card(depth: int, error: float) -> ModelCard:
         classes=10,
         samples="photographs",
         top1=round(100 - error, 2),
-        source="He et al. 2015, table 6, CIFAR-10",
+        source="He et al., CIFAR-10",
     )
 
 
@@ -121,6 +144,11 @@ _CARDS = {
         replace(_RESNEXT101_64X4D, image=replace(_IMAGENET, resize=232)),
         _imagenet_card("wide_resnet50_2", replace(_RESNET50, width_per_group=128), 78.468),
         _imagenet_card("wide_resnet101_2", replace(_RESNET101, width_per_group=128), 78.848),
+        _small_card("small_resnet18", _RESNET18),
+        _small_card("small_resnet34", _RESNET34),
+        _small_card("small_resnet50", _RESNET50),
+        _small_card("small_resnet101", _RESNET101),
+        _small_card("small_resnet152", _RESNET152),
         _cifar_card(20, error=8.75),
         _cifar_card(32, error=7.51),
         _cifar_card(44, error=7.17),
@@ -134,7 +162,7 @@ _CARDS = {
             samples="digits",
             weights="embedded",
             top1=99.67,
-            source="scripts/train_digits.py, held-out third of the UCI digits",
+            source="UCI digits, held out",
         ),
     )
 }

@@ -1,6 +1,6 @@
 """ResNet: one definition for every family, described by an Architecture.
 
-    images -> conv1 bn1 relu [maxpool] -> layer1 .. layerN -> average -> fc -> logits
+    images -> [adapter] conv1 bn1 relu [maxpool] -> layer1 .. layerN -> average -> fc -> logits
 
 State-dict keys, default initialisation and outputs are torchvision's, to the bit. A family differs
 in data only: how deep and wide the stages are, which block they repeat, the stem before them, and
@@ -146,7 +146,16 @@ class Architecture:
 
 
 class ResNet(nn.Module):
-    """A classifier of images of any size: float [batch, in_channels, height, width] -> logits."""
+    """A classifier of images of any size: float [batch, channels, height, width] -> logits.
+
+    Args:
+        architecture: what the family and the member of it are.
+        num_classes: logits per image.
+        in_channels: channels that the stem takes.
+        norm_layer: makes the normalisation of a given number of channels.
+        adapter: what turns the channels of the images into those of the stem; by default they
+            are the same.
+    """
 
     def __init__(
         self,
@@ -155,8 +164,10 @@ class ResNet(nn.Module):
         num_classes: int = 1000,
         in_channels: int = 3,
         norm_layer: NormLayer = nn.BatchNorm2d,
+        adapter: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.adapter = adapter or nn.Identity()
         stem, width = architecture.stem, architecture.widths[0]
         self.conv1 = _conv(in_channels, width, kernel=stem.kernel, stride=stem.stride)
         self.bn1 = norm_layer(width)
@@ -180,11 +191,17 @@ class ResNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Return what the head sees, the average of the last map: float [batch, features]."""
-        maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        pooled: Tensor = self.avgpool(self.maps(images)[-1])
+        return pooled.flatten(1)
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what each stage makes: float [batch, channels, height, width], halving in size."""
+        maps = self.maxpool(self.relu(self.bn1(self.conv1(self.adapter(images)))))
+        stages = []
         for name in self.stages:
             maps = self.get_submodule(name)(maps)
-        pooled: Tensor = self.avgpool(maps)
-        return pooled.flatten(1)
+            stages.append(maps)
+        return tuple(stages)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew from torch's global generator and reset all statistics.
