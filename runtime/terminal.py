@@ -176,6 +176,10 @@ def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
         raise OptionError(f"{message}{stop} See: {command} --help") from None
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, BrokenPipeError):  # what Typer makes of it
+            raise exit_.__context__ from None
+        raise
     if status == INTERRUPTED:  # Typer turns the exception into the status
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
