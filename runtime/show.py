@@ -40,8 +40,12 @@ def show_verification(report: VerifyReport, bundle: Bundle, screen: Screen) -> N
     screen.document(
         {"bundle": str(bundle.folder), "passed": report.passed, **dataclasses.asdict(report)}
     )
-    rows = [
-        (check.name, check.given, "ok" if check.passed else "DIFFERS") for check in report.checks
+    files = {check.name for check in report.checks if check.passed} & bundle.manifest.files.keys()
+    rows = [(f"{len(files)} files", "the sizes and SHA-256 that were published", "ok")]
+    rows += [
+        (check.name, check.given, "ok" if check.passed else "DIFFERS")
+        for check in report.checks
+        if check.name not in files
     ]
     screen.result(text_table(("checked", "found", ""), rows))
     if report.passed:
