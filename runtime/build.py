@@ -152,9 +152,8 @@ def _run(
     monitor = make_monitor(library.module, watch)
     config.progress_monitor = monitor
     with ThreadPoolExecutor(max_workers=1) as thread:
-        future = thread.submit(builder.build_serialized_network, network, config)
         try:
-            plan = future.result()
+            plan = thread.submit(builder.build_serialized_network, network, config).result()
         except KeyboardInterrupt:
             watch.cancelled = True
             raise

@@ -58,7 +58,7 @@ def bindings(request):
     if compiler is None:
         pytest.skip("no C compiler to make the null libraries with")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = request.config.cache.mkdir("tensorrt-bindings") / f"{version}-py{python}"
+    folder = request.config.cache.mkdir("tensorrt-bindings") / f"{version}-python{python}"
     if not folder.exists():
         made = folder.with_name(folder.name + ".part")
         shutil.rmtree(made, ignore_errors=True)
@@ -89,6 +89,9 @@ def _unpack(wheel, folder):
     (module / "__init__.py").write_text(
         f"from {package.name} import *\nfrom {package.name} import __version__\n"
     )
+    # Found before the real libraries, should they be installed.
+    (folder / f"{module.name}_libs").mkdir()
+    (folder / f"{module.name}_libs" / "__init__.py").touch()
 
 
 def _make_null_libraries(compiler, folder):

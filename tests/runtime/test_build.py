@@ -99,17 +99,25 @@ from runtime.build import build
 from runtime.engine_options import EngineOptions
 from runtime.profile import parse_profile
 
-def interrupt(share, phase):
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(1)
+steps = 0
 
-profile = parse_profile("1:4:8", 3, 8)
-options = EngineOptions(flavour="tensorrt_rtx", profiles=(profile,))
-build({model(CONV)!r}, options, progress=interrupt)
+def interrupt(share, phase):
+    global steps
+    steps += 1
+    if steps == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+options = EngineOptions(flavour="tensorrt_rtx", profiles=(parse_profile("1:4:8", 3, 8),))
+try:
+    build({model(CONV)!r}, options, progress=interrupt)
+finally:
+    print(steps)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode in (-signal.SIGINT, 130)
     assert run.stderr.strip().endswith("KeyboardInterrupt")
+    assert run.stdout == "1\n"
 
 
 def test_a_dynamic_graph_without_a_profile_is_refused():
