@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from calibration.ranges_file import RangesFile
 from calibration.resume import SavePoint, batch_size, measure_files
 from calibration.score import Score, float_logits, score
 from calibration.survey import FEWEST, Survey, refuse_unfit, survey
-from runtime.errors import OptionError
+from runtime.errors import DeployError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
 
@@ -112,7 +113,7 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
     model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)
     held_back = files[:: max(4, -(-len(files) // _HELD_BACK))] if order.method == AUTO else ()
     measured = [file for file in files if file not in held_back]
-    with screen.step("measure") as step:
+    with screen.step("measure") as step, _removed_if_refused(order.checkpoint):
         save_point = SavePoint(path=order.checkpoint, key=f"{model} {data}")
         state = measure_files(graph, spec, measured, save_point, screen)
         report = survey(state.records)
@@ -130,6 +131,17 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         convergence=_converge(state.halves[0], chosen[UINT8.name]),
         scores=scores,
     )
+
+
+@contextlib.contextmanager
+def _removed_if_refused(checkpoint: Path) -> Iterator[None]:
+    """Keep what a kill or Ctrl-C interrupts, and nothing of what cannot be calibrated at all."""
+    try:
+        yield
+    except DeployError:
+        with contextlib.suppress(OSError):
+            checkpoint.unlink()
+        raise
 
 
 def _refuse_planes(spec: ImageSpec) -> None:

@@ -8,7 +8,25 @@ from pathlib import Path
 from runtime.errors import BundleError
 from runtime.staging import staging
 
-__all__ = ["replace_file"]
+__all__ = ["check_replaceable", "replace_file"]
+
+
+def check_replaceable(path: Path) -> None:
+    """Return if the file could be written now: for asking before long work.
+
+    Raises:
+        BundleError: if it cannot be written.
+    """
+    if path.is_dir():
+        raise BundleError(f"cannot write '{path}': it is a folder; name a file")
+    for parent in path.parents:
+        if parent.is_file():
+            raise BundleError(f"cannot write '{path}': '{parent}' is a file, not a folder")
+    try:
+        with staging(path.parent):
+            pass
+    except OSError as error:
+        raise _refusal(path, error) from None
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -17,8 +35,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         BundleError: if it cannot be written.
     """
-    if path.is_dir():
-        raise BundleError(f"cannot write '{path}': it is a folder; name a file")
+    check_replaceable(path)
     try:
         with staging(path.parent) as folder:
             staged = folder / path.name
@@ -28,4 +45,8 @@ def replace_file(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             os.replace(staged, path)
     except OSError as error:
-        raise BundleError(f"cannot write '{path}': {error.strerror or error}") from None
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: Path, error: OSError) -> BundleError:
+    return BundleError(f"cannot write '{path}': {error.strerror or error}")

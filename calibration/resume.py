@@ -12,6 +12,7 @@ from calibration.checkpoint import Checkpoint
 from calibration.images import ImageFile, ImageRecord, read_batches
 from calibration.measure import Measurement
 from calibration.probe import Probe
+from calibration.replace_file import check_replaceable
 from calibration.survey import refuse_unfit, survey
 from calibration.tap import activations
 from runtime.image_spec import ImageSpec
@@ -54,7 +55,7 @@ def measure_files(
     """
     tensors = activations(graph)
     state = _take_up(save_point, tensors, screen)
-    state.save(save_point.path)  # a folder that cannot be written is found out now, not at the end
+    check_replaceable(save_point.path)
     probe = Probe(graph, tensors)
     halves = (files[::2], files[1::2])
     done = len(state.records)

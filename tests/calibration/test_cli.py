@@ -36,7 +36,7 @@ def fails(capsys, output):
         assert captured.out == ""
         assert captured.err.splitlines()[-1:] == lines
         assert "Traceback" not in captured.err
-        assert not output.exists()
+        assert not output.parent.exists()
         return lines[0]
 
     return run
@@ -178,5 +178,15 @@ def test_an_output_that_cannot_be_written_is_found_out_before_the_work(
     target = tmp_path / "file" / "ranges.json"
     assert main([str(bundle), "--data", str(digits), "--output", str(target)]) == 2
     captured = capsys.readouterr()
-    assert f"error: cannot write '{target}.part'" in captured.err
-    assert "measure" not in captured.err.replace(f"{target}", "")
+    assert f"error: cannot write '{target}.part': '{target.parent}' is a file, not" in captured.err
+    assert not re.search(r"^measure", captured.err, re.MULTILINE)
+
+
+def test_images_refused_after_a_checkpoint_leave_no_checkpoint(bundle, tmp_path, output):
+    rng = np.random.default_rng(0)
+    for index in range(150):  # the first 64 read look real, those after them do not
+        side = 4 if index % 2 == 0 and index < 128 else 16
+        image = Image.fromarray(rng.integers(0, 256, (side, side), np.uint8))
+        image.resize((16, 16), Image.Resampling.BICUBIC).save(tmp_path / f"{index:03}.png")
+    assert main([str(bundle), "--data", str(tmp_path), "--output", str(output)]) == 2
+    assert list(output.parent.iterdir()) == []
