@@ -188,5 +188,6 @@ def test_images_refused_after_a_checkpoint_leave_no_checkpoint(bundle, tmp_path,
         side = 4 if index % 2 == 0 and index < 128 else 16
         image = Image.fromarray(rng.integers(0, 256, (side, side), np.uint8))
         image.resize((16, 16), Image.Resampling.BICUBIC).save(tmp_path / f"{index:03}.png")
-    assert main([str(bundle), "--data", str(tmp_path), "--output", str(output)]) == 2
+    arguments = ["--data", str(tmp_path), "--method", "mse", "--output", str(output)]
+    assert main([str(bundle), *arguments]) == 2
     assert list(output.parent.iterdir()) == []
