@@ -246,14 +246,19 @@ def test_killed_at_any_moment_the_old_bundle_or_the_new_one_stands(start_publish
     interrupted, seen = 0, set()
     for round_number in range(200):
         child = start_publisher(destination, first=1000 * round_number)
-        time.sleep(rng.uniform(0, 0.1))
+        if round_number % 4:  # most of the kills come close to the moment that counts
+            while not list(tmp_path.glob(".bundle-*/bundle/manifest.json")):
+                assert child.poll() is None
+            time.sleep(rng.uniform(0, 0.01))
+        else:
+            time.sleep(rng.uniform(0, 0.1))
         child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
         interrupted += bool(staged(tmp_path))
         if destination.exists():
             (content,) = contents(destination)  # all files carry the number of one publication
             seen.add(content)
-        if round_number >= 20 and interrupted >= 5 and len(seen) >= 5:
+        if round_number >= 30 and interrupted >= 5 and len(seen) >= 5:
             break
     else:
         pytest.fail(f"{interrupted} kills came in the middle, {len(seen)} bundles came through")
