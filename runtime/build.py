@@ -32,6 +32,9 @@ _LARGEST_ACTIVATIONS = 22
 """Bytes of activations alive at once per byte of float32 images: ResNeXt-101 64x4d in its first
 stage, 256 channels in, within and out at a quarter of the side; no other ResNet needs more."""
 
+_NO_FLOAT32_PRODUCT = "FP32 GEMM is not supported"
+"""What TensorRT-RTX 1.7 says of every classifier's last layer for SM 75."""
+
 
 def _unseen(share: float, phase: str) -> None:
     """Show no progress."""
@@ -160,5 +163,7 @@ def _run(
     if watch.failure is not None:
         raise watch.failure
     if plan is None:
-        raise EngineError(f"TensorRT cannot build this engine: {library.take_errors()}")
+        reason = library.take_errors()
+        remedy = "; for Turing, build the float16 variant" if _NO_FLOAT32_PRODUCT in reason else ""
+        raise EngineError(f"TensorRT cannot build this engine: {reason}{remedy}")
     return bytes(memoryview(plan))

@@ -154,7 +154,9 @@ def test_a_layer_that_the_builder_refuses_is_named():
     graph = onnx.parser.parse_model(text)
     graph.graph.node[-1].name = "classifier.fc"
     # Turing has no kernel for a matrix product in float32.
-    with pytest.raises(EngineError, match=r"cannot build this engine: .*'classifier.fc'.*SM75"):
+    with pytest.raises(
+        EngineError, match=r"cannot build this engine: .*'classifier.fc'.*build the float16"
+    ):
         build(graph.SerializeToString(), rtx("1:4:8", target_sms=("sm75",)))
 
 
