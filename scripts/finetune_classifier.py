@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from runtime.terminal import Screen, run
-
-if TYPE_CHECKING:
-    from export.training.finetune import Outcome
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -78,6 +75,7 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
     from export.training.finetune import finetune as train
     from export.training.order import Order
     from export.training.recipes import Pace
+    from export.training.show import show_outcome
     from export.training.split import Shares
 
     order = Order(
@@ -110,14 +108,7 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
         workers=workers,
     )
     screen = Screen(json=json, quiet=quiet)
-    show(train(order, screen), model, screen)
-
-
-def show(outcome: Outcome, model: str, screen: Screen) -> None:
-    """Show what came of a training."""
-    from export.training.show import show_outcome
-
-    show_outcome(outcome, model, screen)
+    show_outcome(train(order, screen), model, screen)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,13 +6,16 @@ import os
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from export.training.batches import TrainingBatches
-from export.training.state import State
 from runtime.terminal import Screen
+
+if TYPE_CHECKING:
+    from export.training.batches import TrainingBatches
+    from export.training.state import State
 
 __all__ = ["Display"]
 

@@ -117,6 +117,7 @@ def _plan(order: Order, screen: Screen) -> Plan:
         order=order,
         data=data,
         start=begun,
+        geometry=order.geometry(begun.image),
         recipe=recipe(order.recipe, begun.module, order.pace),
         arithmetic=choose_arithmetic(order.precision),
     )

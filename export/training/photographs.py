@@ -14,23 +14,26 @@ from runtime.images import open_image
 
 __all__ = ["Photographs"]
 
-MEMORY_MIB = 1024
-"""Most that is kept of one part of the data: some ten thousand grey images of 300 x 300 pixels."""
+ROOM_BYTES = 2**30
+"""For one part of the data: some ten thousand grey images of 300 x 300 pixels."""
 
 _AHEAD = 64
 """Images that are decoded before the first of them is looked at."""
 
 
 class Photographs:
-    """The images of some files, in the channels that a model takes.
+    """The images of some files, in the channels that a model takes; at most `room` bytes are kept.
 
     Attributes:
         files: the files, in order.
         in_memory: whether all of them are kept, decoded.
     """
 
-    def __init__(self, files: Sequence[LabelledImage], channels: int) -> None:
+    def __init__(
+        self, files: Sequence[LabelledImage], channels: int, room: int = ROOM_BYTES
+    ) -> None:
         self.files = tuple(files)
+        self._room = room
         self.in_memory = False
         self._mode = "L" if channels == CHANNEL_ORDERS["L"] else "RGB"
         self._kept: list[Image] = []
@@ -57,7 +60,7 @@ class Photographs:
             ImageError: if a file cannot be read: told before the training, not in the midst of it.
         """
         kept: list[Image] = []
-        room = MEMORY_MIB * 2**20
+        room = self._room
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without Python's lock
             for start in range(0, len(self), _AHEAD):
                 for image in pool.map(self._read, range(start, min(start + _AHEAD, len(self)))):

@@ -19,6 +19,7 @@ from export.training.photographs import Photographs
 from export.training.recipes import Recipe
 from export.training.start import Start
 from export.training.train import Course
+from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
 
 __all__ = ["Plan", "prepare"]
@@ -34,6 +35,8 @@ class Plan:
     order: Order
     data: DataSet
     start: Start
+    geometry: ImageSpec
+    """The preprocessing but for mean and standard deviation, which the images tell."""
     recipe: Recipe
     arithmetic: Arithmetic
 
@@ -48,10 +51,9 @@ def prepare(plan: Plan, screen: Screen) -> Course:
 
     Raises:
         ImageError: if one of them cannot be.
-        OptionError: if the sizes or the images cannot work.
+        OptionError: if there is nothing to see in them.
     """
-    order, data = plan.order, plan.data
-    geometry = order.geometry(plan.start.image)
+    order, data, geometry = plan.order, plan.data, plan.geometry
     train, val = (Photographs(files, geometry.channel_count) for files in (data.train, data.val))
     with screen.step("images") as step, screen.progress("read", len(train) + len(val)) as advance:
         image = measure_statistics(train.read_all(advance), geometry)
