@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from runtime.errors import BackendMissingError, OptionError
+from runtime.errors import BackendMissingError, OptionError, VerdictError
 from runtime.terminal import Screen, run
 
 __all__ = ["main"]
 
-COMMANDS = ("model",)
+COMMANDS = ("model", "inspect")
 """Subcommands by name; whatever else stands first is the name of a model to export."""
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ def commands() -> None:
 
 @app.command()
 def model(
-    name: Annotated[str, typer.Argument(help="A name of --list, such as resnet18.")] = "",
+    name: Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")] = "",
     onnx: Annotated[bool, typer.Option("--onnx", help="Make an ONNX bundle.")] = False,
     list_models: Annotated[bool, typer.Option("--list", help="Show every model.")] = False,
     output: Annotated[
@@ -49,9 +49,18 @@ def model(
     weights: Annotated[
         str, typer.Option(help="random, imagenet, or a checkpoint file; what suits, if not given.")
     ] = "",
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Take the file's average over steps (EMA).")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    init: Annotated[
+        str, typer.Option(help="Law of random weights: scattered, kaiming, torch, normal.")
+    ] = "",
     classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
     channels: Annotated[int | None, typer.Option(min=1, help="Number of input channels.")] = None,
+    from_rgb: Annotated[
+        str, typer.Option(help="RGB weights for --channels N: repeat, mean, sum, luma, adapter.")
+    ] = "",
     labels: Annotated[Path | None, typer.Option(help="Text file, one label a line.")] = None,
     resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")] = None,
@@ -81,14 +90,18 @@ def model(
     if not onnx:
         raise OptionError(f"nothing to make of {name}; say what: python -m export {name} --onnx")
     from export.deliver import Order, deliver
+    from export.diagnose import MisfitError
     from export.load import LoadOptions
-    from export.show import show_delivery
+    from export.show import show_delivery, show_misfits
 
     options = LoadOptions(
         weights=weights,
+        ema=ema,
         seed=seed,
+        init=init,
         classes=classes,
         channels=channels,
+        from_rgb=from_rgb,
         labels=labels,
         resize=resize,
         crop=crop,
@@ -99,12 +112,43 @@ def model(
     order = Order(
         name=name,
         options=options,
-        output=output or Path("artifacts") / name,
+        output=output or Path("artifacts") / _folder(name, weights),
         opset=opset,
         static_shape=_shape(static),
         parity_budget_gmacs=parity_budget,
     )
-    show_delivery(deliver(order, screen), screen)
+    try:
+        delivery = deliver(order, screen)
+    except MisfitError as error:
+        show_misfits(error.diagnosis, screen)
+        raise
+    show_delivery(delivery, screen)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A .safetensors, .pth or .pt file.")],
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Look at the average over steps (EMA).")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+) -> None:
+    """Say what model a weights file is of, and whether it is whole and sound."""
+    _require_extra()
+    from export.inspect_checkpoint import inspect_checkpoint
+    from export.show_inspection import show_inspection
+
+    inspection = inspect_checkpoint(file, ema=ema)
+    show_inspection(inspection, Screen(json=json, quiet=quiet))
+    if inspection.problem:
+        raise VerdictError(inspection.problem)
+
+
+def _folder(name: str, weights: str) -> str:
+    """Return the folder of a bundle nobody named: a name that is no plain word cannot be one."""
+    plain = Path(weights).stem if name == "auto" else name
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in plain) or name
 
 
 def _require_extra() -> None:

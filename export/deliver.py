@@ -10,7 +10,6 @@ from export.check import Check, check
 from export.fold import fold
 from export.grid import Grid, plan_grid, plan_static_grid
 from export.load import Classifier, LoadOptions, load
-from export.models.catalogue import find
 from export.models.count import count_macs, count_parameters
 from export.pack import pack, stamp
 from export.recipes import float32, float32_static
@@ -61,10 +60,12 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         classifier = load(order.name, order.options)
         model = _describe(classifier)
         step.detail = f"{model.parameters:,} parameters, {_origin(classifier)}"
+    for note in classifier.notes:
+        screen.note(f"{'':<12}           {note}")
     grid = _plan(order, classifier, model.macs)
+    with screen.step("fold"):
+        folded = fold(classifier)
     with Answers(classifier, grid.cases) as answers:  # PyTorch computes while the graph is traced
-        with screen.step("fold"):
-            folded = fold(classifier)
         simplification = _simplified(order, folded, screen)
         data = stamp(simplification.graph, classifier)
         verdict = check(answers, folded, data, grid, screen)
@@ -99,7 +100,7 @@ def _simplified(order: Order, classifier: Classifier, screen: Screen) -> Simplif
 
 
 def _plan(order: Order, classifier: Classifier, macs: int) -> Grid:
-    photographs = sample_images(find(order.name).samples)
+    photographs = sample_images(classifier.samples)
     if order.static_shape is None:
         return plan_grid(classifier, photographs, order.parity_budget_gmacs, macs)
     return plan_static_grid(classifier, photographs, order.static_shape)

@@ -1,5 +1,10 @@
 """Loads a classifier: a named model with weights, and the preprocessing and labels they belong to.
 
+    resnet18                      a name of the catalogue
+    auto                          whatever the weights are of: the file tells
+    torchvision:NAME  timm:NAME   a model of that library        see export.foreign
+    module.path:factory           a model of your own
+
 What a person says of classes and channels must agree with weights that have them; what they say of
 preprocessing and labels takes the place of what the weights say. See export.models.sources for
 where weights can come from.
@@ -15,10 +20,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from export.models.catalogue import ModelCard, find
+from export.channels import check_way, for_channels, port_stem
+from export.diagnose import MisfitError
+from export.identify import build_for, nearest
+from export.models.catalogue import find
 from export.models.fit import fit
-from export.models.initialise import initialise
-from export.models.sources import Source, open_source
+from export.models.imagenet import VERSIONS
+from export.models.initialise import check_initialisation, initialise
+from export.models.resnet import ResNet
+from export.models.sources import Source, open_source, open_unnamed
 from runtime.errors import CheckpointError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.manifest import WeightsInfo
@@ -42,6 +52,13 @@ class LoadOptions:
     """"random", "embedded", "imagenet", "imagenet-v2" or a file; "" is the model's own default."""
     seed: int = 0
     """Of random weights."""
+    init: str = ""
+    """The law random weights are drawn by, of export.models.initialise; "" is "scattered"."""
+    ema: bool = False
+    """Take the average over the training's steps, where a file has both."""
+    from_rgb: str = ""
+    """How weights for RGB become weights for `channels`, one of export.channels.WAYS; "" if they
+    are not to."""
     classes: int | None = None
     channels: int | None = None
     labels: Path | None = None
@@ -64,6 +81,10 @@ class LoadOptions:
         ):
             if given is not None and not low <= given <= high:
                 raise OptionError(f"{what}: given {given}; expected {low} to {high}")
+        if self.init:
+            check_initialisation(self.init)
+        if self.from_rgb:
+            check_way(self.from_rgb, self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +100,10 @@ class Classifier:
     weights: WeightsInfo
     in_channels: int
     classes: int
+    samples: str = "photographs"
+    """The sample images it can be shown, as export.samples names them."""
+    notes: tuple[str, ...] = ()
+    """What was decided on the way that the person did not say: a line each."""
 
 
 def load(name: str, options: LoadOptions = LoadOptions()) -> Classifier:
@@ -90,26 +115,69 @@ def load(name: str, options: LoadOptions = LoadOptions()) -> Classifier:
             classes or channels that are asked for.
         OptionError: if the labels or the preprocessing cannot work.
     """
-    card = find(name)
-    source = open_source(card, options.weights, options.classes, options.channels)
+    source = _open(name, options)
     _check_agreement("classes", options.classes, source.classes, MAX_CLASSES, source)
-    _check_agreement("channels", options.channels, source.channels, MAX_CHANNELS, source)
+    if options.from_rgb:
+        source = _port(source, options.channels or source.channels, options.from_rgb)
+    else:
+        _check_agreement("channels", options.channels, source.channels, MAX_CHANNELS, source)
     image = _prepare(source.image, options)
     labels = _read_labels(options.labels, source.classes) if options.labels else source.labels
-    module = _build(card, source, options.seed)
+    module = _build(source, options)
     weights = WeightsInfo(
         origin=source.origin,
         detail=source.detail or f"seed {options.seed}",
         sha256=_hash_weights(module.state_dict()),
     )
     return Classifier(
-        name=name,
+        name=source.card.name,
         module=module,
         image=image,
         labels=labels,
         weights=weights,
         in_channels=source.channels,
         classes=source.classes,
+        samples=source.card.samples,
+        notes=source.notes,
+    )
+
+
+def _open(name: str, options: LoadOptions) -> Source:
+    if name != "auto":
+        card = find(name)
+        return open_source(
+            card, options.weights, options.classes, options.channels, ema=options.ema
+        )
+    if options.weights in ("", "random", "embedded", *VERSIONS):
+        given = options.weights or "no weights"
+        raise OptionError(
+            f"auto: given {given}; expected a checkpoint file to recognise the model by: "
+            "--weights FILE"
+        )
+    return open_unnamed(options.weights, ema=options.ema)
+
+
+def _port(source: Source, channels: int, way: str) -> Source:
+    """Return the source with weights for other channels than the RGB they were trained on."""
+    if not source.weights:
+        raise OptionError(
+            f"--from-rgb {way}: given random weights, which are drawn for any number of channels; "
+            "leave it out, or give --weights"
+        )
+    if source.channels != 3:
+        raise CheckpointError(
+            f"--from-rgb {way}: the {source.title} have {source.channels} channels; expected 3, "
+            "as of RGB images; leave --from-rgb out"
+        )
+    if way == "repeat":
+        note = "repeat: the model keeps 3 channels; preprocessing makes three of a grey image's one"
+        return replace(source, notes=(*source.notes, note))
+    return replace(
+        source,
+        weights=port_stem(source.weights, channels, way, source.image.channels),
+        channels=channels,
+        image=for_channels(source.image, channels),
+        notes=(*source.notes, f"{way}: the stem was ported from 3 channels to {channels}"),
     )
 
 
@@ -161,20 +229,42 @@ def _read_labels(path: Path, classes: int) -> tuple[str, ...]:
     return labels
 
 
-def _build(card: ModelCard, source: Source, seed: int) -> nn.Module:
+def _build(source: Source, options: LoadOptions) -> nn.Module:
+    if not source.weights:
+        module = _draw(source, options)
+    elif options.init:
+        raise OptionError(
+            f"--init {options.init}: given weights that are there already, {source.title}; "
+            "leave it out, or give --weights random"
+        )
+    else:
+        module = build_for(source.card, source.weights)
+        module.load_state_dict(_fit(source, module), assign=True)
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def _fit(source: Source, module: ResNet) -> dict[str, Tensor]:
+    name = source.card.name
+    try:
+        return fit(source.weights, module.state_dict(), source.title, name)
+    except MisfitError as error:
+        near = nearest(source.weights).name
+        hint = "for a model of your own pass module.path:factory"
+        if near != name:
+            hint = f"they are nearest to {near}: pass that name, or auto"
+        raise MisfitError(f"{error}; {hint}", error.diagnosis) from None
+
+
+def _draw(source: Source, options: LoadOptions) -> ResNet:
     # On the meta device nothing is drawn that is to be replaced at once.
     with torch.device("meta"):
-        module = card.build(classes=source.classes, channels=source.channels)
-    if source.weights:
-        weights = fit(source.weights, module.state_dict(), source.title, card.name)
-        module.load_state_dict(weights, assign=True)
-    else:
-        # Not Module.to_empty, which loads sympy (0.3 s).
-        shapes = module.state_dict().items()
-        empty = {name: torch.empty(v.shape, dtype=v.dtype, device="cpu") for name, v in shapes}
-        module.load_state_dict(empty, assign=True)
-        initialise(module, seed)
-    return module.eval().requires_grad_(requires_grad=False)
+        module = source.card.build(classes=source.classes, channels=source.channels)
+    # Not Module.to_empty, which loads sympy (0.3 s).
+    shapes = module.state_dict().items()
+    empty = {name: torch.empty(v.shape, dtype=v.dtype, device="cpu") for name, v in shapes}
+    module.load_state_dict(empty, assign=True)
+    initialise(module, options.seed, options.init or "scattered")
+    return module
 
 
 def _hash_weights(state: Mapping[str, Tensor]) -> str:

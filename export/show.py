@@ -12,9 +12,10 @@ from runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from export.deliver import Delivery
+    from export.diagnose import Diagnosis
     from export.simplify import Simplification
 
-__all__ = ["show_catalogue", "show_delivery"]
+__all__ = ["show_catalogue", "show_delivery", "show_misfits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,14 @@ def _entry_row(entry: CatalogueEntry) -> tuple[str, ...]:
         "-" if entry.top1 is None else f"{entry.top1:.2f}",
         entry.source,
     )
+
+
+def show_misfits(diagnosis: Diagnosis, screen: Screen) -> None:
+    """Show beside the error, stage by stage, what of the weights does not fit."""
+    from export.show_inspection import misfit_table
+
+    for line in misfit_table(diagnosis).splitlines():
+        screen.note(line)
 
 
 def show_delivery(delivery: Delivery, screen: Screen) -> None:

@@ -11,7 +11,9 @@ from export.models.resnet import SMALL_STEM, Architecture, BasicBlock
 from export.models.shortcut import Shortcut, ZeroPad
 from runtime.errors import OptionError
 
-__all__ = ["cifar_architecture"]
+__all__ = ["CIFAR_WIDTHS", "cifar_architecture"]
+
+CIFAR_WIDTHS = (16, 32, 64)
 
 
 def cifar_architecture(depth: int, shortcut: Shortcut = ZeroPad) -> Architecture:
@@ -26,7 +28,7 @@ def cifar_architecture(depth: int, shortcut: Shortcut = ZeroPad) -> Architecture
     return Architecture(
         block=BasicBlock,
         depths=(blocks, blocks, blocks),
-        widths=(16, 32, 64),
+        widths=CIFAR_WIDTHS,
         stem=SMALL_STEM,
         shortcut=shortcut,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
+from export.diagnose import MisfitError, diagnose
 from runtime.errors import CheckpointError
 
 __all__ = ["fit"]
@@ -24,25 +25,18 @@ def fit(
         model: what to call the model.
 
     Raises:
-        CheckpointError: if a tensor is missing, unknown, of another shape, an integer where
-            floating point belongs, or not finite in the model's type.
+        MisfitError: if a tensor is missing, unknown, of another shape, or an integer where
+            floating point belongs.
+        CheckpointError: if one is not finite in the model's type.
     """
-    # Checkpoints from before PyTorch 0.4.1 do not count batches; nothing reads the count.
-    required = {name for name in expected if not name.endswith("num_batches_tracked")}
-    problems = [
-        *(f"'{name}' is missing" for name in expected if name in required - weights.keys()),
-        *(f"'{name}' is not part of it" for name in weights if name not in expected),
-        *(
-            f"'{name}' is {_describe(weights[name])}, expected {_describe(value)}"
-            for name, value in expected.items()
-            if name in weights and _describe(weights[name]) != _describe(value)
-        ),
-    ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise CheckpointError(
-            f"the {title} are not those of {model}: {problems[0]}{more}; "
-            "choose the model they were made for"
+    diagnosis = diagnose(weights, expected)
+    if diagnosis.misfits:
+        count = len(diagnosis.misfits)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        raise MisfitError(
+            f"the {title} are not those of {model}: {diagnosis.misfits[0].problem}{more}; "
+            f"{diagnosis.fitting} of {len(weights)} tensors fit",
+            diagnosis,
         )
     fitted = {name: value.to(expected[name].dtype).contiguous() for name, value in weights.items()}
     for name, value in fitted.items():
@@ -53,8 +47,3 @@ def fit(
                 "choose a checkpoint from before the training diverged"
             )
     return fitted
-
-
-def _describe(value: Tensor) -> str:
-    kind = "floating" if value.is_floating_point() else "integer"
-    return f"{'x'.join(map(str, value.shape)) or 'a single'} {kind}"
