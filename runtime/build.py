@@ -10,6 +10,7 @@ then stops at its next step.
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from runtime.build_config import make_config
 from runtime.build_monitor import BuildWatch, Progress, make_monitor
 from runtime.engine_options import CURRENT_GPU, EngineOptions
-from runtime.errors import EngineError
+from runtime.errors import EngineError, EngineMemoryError
 from runtime.gpu import Gpu, find_gpu
 from runtime.profile import Profile
 from runtime.tensorrt_module import TensorRt, load_tensorrt
@@ -34,6 +35,9 @@ stage, 256 channels in, within and out at a quarter of the side; no other ResNet
 
 _NO_FLOAT32_PRODUCT = "FP32 GEMM is not supported"
 """What TensorRT-RTX 1.7 says of every classifier's last layer for SM 75."""
+
+
+_NO_MEMORY = re.compile(r"out ?of ?memory|insufficient memory|bad_alloc|cudaErrorMemory", re.I)
 
 
 def _unseen(share: float, phase: str) -> None:
@@ -56,6 +60,7 @@ def build(
 
     Raises:
         OptionError: if the profiles are not those of the graph.
+        EngineMemoryError: if the memory does not suffice.
         EngineError: if it cannot be built on this machine, or TensorRT refuses the graph; then the
             nodes are named.
         BackendMissingError: if the library is not installed.
@@ -164,6 +169,8 @@ def _run(
         raise watch.failure
     if plan is None:
         reason = library.take_errors()
+        if _NO_MEMORY.search(reason):
+            raise EngineMemoryError(f"too little memory to build this engine: {reason}")
         remedy = "; for Turing, build the float16 variant" if _NO_FLOAT32_PRODUCT in reason else ""
         raise EngineError(f"TensorRT cannot build this engine: {reason}{remedy}")
     return bytes(memoryview(plan))

@@ -10,6 +10,7 @@
     ├── BackendError             a backend that cannot run the model
     │   ├── BackendMissingError  the library is not installed; says what to install
     │   ├── EngineError          a TensorRT engine that cannot be built, loaded or run
+    │   │   └── EngineMemoryError    there was too little memory to build it
     │   └── ProviderError        the requested execution provider is not what would run
     └── VerdictError             everything ran, and the answer is no; exit status 1
 
@@ -28,6 +29,7 @@ __all__ = [
     "CheckpointError",
     "DeployError",
     "EngineError",
+    "EngineMemoryError",
     "ImageError",
     "OptionError",
     "ProviderError",
@@ -77,6 +79,10 @@ class BackendMissingError(BackendError):
 
 class EngineError(BackendError):
     """A TensorRT engine that cannot be built, that does not belong here, or that failed to run."""
+
+
+class EngineMemoryError(EngineError):
+    """An engine that could not be built for lack of memory: a smaller workspace may do."""
 
 
 class ProviderError(BackendError):

@@ -7,16 +7,18 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from runtime.errors import BundleError
 from runtime.image_spec import ImageSpec
+from runtime.precision import PrecisionPromise
 from runtime.schema import Json, decode, parse_json, to_json
 
 __all__ = [
     "MANIFEST_FILE",
     "SCHEMA_VERSION",
+    "Engine",
     "FileInfo",
     "GoldenCase",
     "Manifest",
@@ -103,6 +105,24 @@ class Variant:
     output: TensorInfo
     golden_tolerances: tuple[float, ...]
     """For each golden case: the largest absolute logit difference from PyTorch that is accepted."""
+    convolutions: PrecisionPromise | None = None
+    """What runs in which precision, which an engine is held to; None where TensorRT does not read
+    the graph as it is meant, so that no engine is to be built from it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A TensorRT engine of a variant, for one kind of machine."""
+
+    file: str
+    """The plan."""
+    variant: str
+    """Whose contract and golden tolerances it has to keep."""
+
+    @property
+    def info_file(self) -> str:
+        """The path of its description, an EngineInfo, within the bundle."""
+        return f"{self.file}.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +147,8 @@ class Manifest:
     """The contract of a bundle.
 
     Raises:
-        BundleError: if a path leads outside the bundle, a hash is malformed, a variant or golden
-            case names a file that is not listed, or labels and classes disagree.
+        BundleError: if a path leads outside the bundle, a hash is malformed, a variant, engine or
+            golden case names a file that is not listed, or labels and classes disagree.
     """
 
     schema_version: int
@@ -144,6 +164,8 @@ class Manifest:
     """Versions of what made the bundle."""
     files: dict[str, FileInfo]
     """Every file of the bundle but the manifest, by its path with forward slashes."""
+    engines: dict[str, Engine] = field(default_factory=dict)
+    """By name, which no variant has: "fp32-rtx"."""
 
     def __post_init__(self) -> None:
         for path, info in self.files.items():
@@ -154,6 +176,8 @@ class Manifest:
             raise BundleError(f"{MANIFEST_FILE}: lacks the variant 'fp32', which every bundle has")
         for variant in self.variants.values():
             self._check_variant(variant)
+        for name, engine in self.engines.items():
+            self._check_engine(name, engine)
         for case in self.golden:
             self._check_listed(case.input_file)
             self._check_listed(case.output_file)
@@ -173,6 +197,15 @@ class Manifest:
             raise BundleError(
                 f"{MANIFEST_FILE}: '{variant.file}' has a golden tolerance that is not a number "
                 "from 0 up, so it would prove nothing"
+            )
+
+    def _check_engine(self, name: str, engine: Engine) -> None:
+        self._check_listed(engine.file)
+        self._check_listed(engine.info_file)
+        if engine.variant not in self.variants or name in self.variants:
+            raise BundleError(
+                f"{MANIFEST_FILE}: the engine '{name}' of the variant '{engine.variant}' is not "
+                f"one of a variant of the bundle: {', '.join(self.variants)}"
             )
 
     def _check_listed(self, path: str) -> None:
