@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from runtime.build_config import make_config
 from runtime.build_monitor import BuildWatch, Progress, make_monitor
+from runtime.engine_memory import activation_mib
 from runtime.engine_options import CURRENT_GPU, EngineOptions
 from runtime.errors import EngineError, EngineMemoryError
 from runtime.gpu import Gpu, find_gpu
-from runtime.profile import Profile
 from runtime.tensorrt_module import TensorRt, load_tensorrt
 from runtime.timing_cache import add_timings, timing_cache_file, use_timings
 
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     import tensorrt
 
 __all__ = ["build"]
-
-_LARGEST_ACTIVATIONS = 22
-"""Bytes of activations alive at once per byte of float32 images: ResNeXt-101 64x4d in its first
-stage, 256 channels in, within and out at a quarter of the side; no other ResNet needs more."""
 
 _NO_FLOAT32_PRODUCT = "FP32 GEMM is not supported"
 """What TensorRT-RTX 1.7 says of every classifier's last layer for SM 75."""
@@ -94,7 +90,7 @@ def check_machine(options: EngineOptions, gpu: Gpu | None) -> None:
         EngineError: if they need a GPU, or one with more memory.
     """
     if gpu is not None and options.flavour == "tensorrt":
-        largest = max((_activation_mib(profile) for profile in options.profiles), default=0)
+        largest = max((activation_mib(profile) for profile in options.profiles), default=0)
         if largest > gpu.memory_mib:
             raise EngineError(
                 f"the profiles need about {largest:,} MiB for activations, and the {gpu.name} has "
@@ -114,11 +110,6 @@ def check_machine(options: EngineOptions, gpu: Gpu | None) -> None:
             "TensorRT-RTX builds engines whose weights can be replaced only where a GPU is, and no "
             "NVIDIA GPU answers here. Build on the device, or keep the weights in the engine"
         )
-
-
-def _activation_mib(profile: Profile) -> int:
-    batch, channels, height, width = profile.largest
-    return (batch * channels * height * width * 4 * _LARGEST_ACTIVATIONS) >> 20
 
 
 def _make_builder(library: TensorRt) -> tensorrt.Builder:

@@ -13,6 +13,7 @@ _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 # <cuda.h>: CUdevice_attribute
 _COMPUTE_CAPABILITY_MAJOR = 75
 _COMPUTE_CAPABILITY_MINOR = 76
+_INTEGRATED = 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Gpu:
     """In all, used or not. An integrated GPU shares it with the processor."""
     cuda: str
     """The newest CUDA version its driver can run: "12.6"."""
+    integrated: bool = False
+    """Whether it shares its memory with the processor, as on a Jetson."""
 
 
 def find_gpu() -> Gpu | None:
@@ -50,6 +53,7 @@ def find_gpu() -> Gpu | None:
         sm=f"sm{major}{minor}",
         memory_mib=memory.value >> 20,
         cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
+        integrated=bool(_attribute(driver, _INTEGRATED, device)),
     )
 
 

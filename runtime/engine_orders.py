@@ -1,0 +1,105 @@
+"""Turns a request for engines into orders: one for each engine, with all its options decided."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runtime.engine_options import EngineOptions
+from runtime.errors import OptionError
+from runtime.manifest import Engine, Manifest, Variant
+from runtime.precision import PrecisionPromise
+from runtime.profile import Profile, default_profiles, parse_profile
+
+__all__ = ["EngineOrder", "EngineRequest", "order_engines"]
+
+_SHORT = {"tensorrt": "trt", "tensorrt_rtx": "rtx"}
+_TURING = "sm75"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRequest:
+    """Which engines of a bundle are wanted."""
+
+    options: EngineOptions = field(default_factory=EngineOptions)
+    """All but the profiles and the targets."""
+    targets: tuple[str, ...] = ()
+    """As EngineOptions.target_sms; of several, "sm75" gets an engine of its own."""
+    profiles: tuple[str, ...] = ()
+    """As `parse_profile` takes them; none stands for what suits the bundle."""
+    variants: tuple[str, ...] = ()
+    """Which of the bundle; none stands for all that TensorRT reads as they are meant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOrder:
+    """One engine that is to be built."""
+
+    name: str
+    """In the manifest: "fp16-rtx"."""
+    engine: Engine
+    promise: PrecisionPromise
+    options: EngineOptions
+
+
+def order_engines(manifest: Manifest, request: EngineRequest) -> tuple[EngineOrder, ...]:
+    """Return the engines that a request asks for, in the order of the bundle's variants.
+
+    Raises:
+        OptionError: if the bundle has no such variant, TensorRT reads none of them as it is meant,
+            or the options cannot be had together.
+    """
+    orders = []
+    for variant, promise in _variants(manifest, request.variants):
+        profiles = _profiles(manifest, manifest.variants[variant], request.profiles)
+        for targets in _split(request.targets):
+            options = dataclasses.replace(request.options, profiles=profiles, target_sms=targets)
+            name = _name(variant, options)
+            engine = Engine(file=f"{name}.plan", variant=variant)
+            orders.append(EngineOrder(name=name, engine=engine, promise=promise, options=options))
+    return tuple(orders)
+
+
+def _variants(
+    manifest: Manifest, wanted: tuple[str, ...]
+) -> Iterator[tuple[str, PrecisionPromise]]:
+    readable = {
+        name: variant.convolutions
+        for name, variant in manifest.variants.items()
+        if variant.convolutions is not None
+    }
+    if not readable:
+        raise OptionError(
+            "TensorRT reads no variant of this bundle as it is meant; export the model again"
+        )
+    for name in wanted or readable:
+        if name not in manifest.variants:
+            known = ", ".join(manifest.variants)
+            raise OptionError(f"the bundle has no variant '{name}'; it has: {known}")
+        if name not in readable:
+            raise OptionError(
+                f"TensorRT does not read the variant '{name}' as it is meant; it reads: "
+                f"{', '.join(readable)}"
+            )
+        yield name, readable[name]
+
+
+def _profiles(manifest: Manifest, variant: Variant, texts: tuple[str, ...]) -> tuple[Profile, ...]:
+    side, channels = manifest.image.crop, manifest.image.channel_count
+    if not texts:
+        return default_profiles(variant.input.shape, side)
+    return tuple(parse_profile(text, channels, side) for text in texts)
+
+
+def _split(targets: tuple[str, ...]) -> list[tuple[str, ...]]:
+    rest = tuple(target for target in targets if target != _TURING)
+    alone: list[tuple[str, ...]] = [(_TURING,)] if _TURING in targets else []
+    return [*alone, rest] if rest or not alone else alone
+
+
+def _name(variant: str, options: EngineOptions) -> str:
+    name = f"{variant}-{_SHORT[options.flavour]}"
+    if options.target_sms == (_TURING,):
+        name += f"-{_TURING}"
+    return name if options.dla_core is None else f"{name}-dla{options.dla_core}"
