@@ -4,6 +4,13 @@ The exporter is asked for the plain graph (optimize=False): simplification belon
 simplify, or its tests would test nothing. Nodes and the values they make are renamed after the
 modules they came from (`layer3.0.conv2`), so that whatever is said about the graph later is said in
 the model's own names, and the exporter's metadata, which holds paths of this machine, is dropped.
+
+A graph for all sizes comes by one of two ways. Symbols for batch, height and width can be traced
+through the module; more than half of the time then goes into their algebra. Or numbers are traced,
+and the symbols put in their place afterwards. That is right when no number in the graph depends on
+the size, as in every ResNet: there ONNX's own shape inference carries the symbol of the batch from
+the input to the output, which one frozen number on the way would prevent. So numbers are tried
+first, and symbols where that proof fails. Either way the sizes are run over the parity grid.
 """
 
 from __future__ import annotations
@@ -18,12 +25,22 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass, ShapeInferencePass
+from onnxscript.optimizer import fold_constants
 
 from export.load import Classifier
+from export.standardize import standardize
 from runtime.errors import BackendError, OptionError, TraceError
 
-__all__ = ["DEFAULT_OPSET", "INPUT_NAME", "OPSETS", "OUTPUT_NAME", "trace", "trace_static"]
+__all__ = [
+    "DEFAULT_OPSET",
+    "INPUT_NAME",
+    "OPSETS",
+    "OUTPUT_NAME",
+    "trace",
+    "trace_static",
+    "trace_symbolically",
+]
 
 INPUT_NAME = "images"
 OUTPUT_NAME = "logits"
@@ -50,20 +67,18 @@ def trace(classifier: Classifier, opset: int = DEFAULT_OPSET) -> ir.Model:
         TraceError: if PyTorch cannot export the module, or a dimension did not stay dynamic.
         BackendError: if the installed onnxscript is one that exports wrong graphs.
     """
-    side = classifier.image.crop
-    # Two images, height != width: torch.export specialises sizes 0 and 1, and sizes that are equal.
-    example = torch.zeros(2, classifier.in_channels, side, side + 32)
-    dynamic = {
-        0: torch.export.Dim("batch"),
-        2: torch.export.Dim("height", min=1),
-        3: torch.export.Dim("width", min=1),
-    }
-    graph = _export(classifier, example, dynamic, opset)
-    _check_shapes(
-        graph,
-        ["batch", str(classifier.in_channels), "height", "width"],
-        ["batch", str(classifier.classes)],
-    )
+    graph = _export(classifier, _example(classifier), {}, opset)
+    return graph if _generalise(graph, classifier) else trace_symbolically(classifier, opset)
+
+
+def trace_symbolically(classifier: Classifier, opset: int = DEFAULT_OPSET) -> ir.Model:
+    """Return what `trace` returns, traced with symbols: slower, and right for every module.
+
+    Raises:
+        As `trace` does.
+    """
+    graph = _export(classifier, _example(classifier), _symbols(), opset)
+    _check_shapes(graph, *_dynamic_shapes(classifier))
     return graph
 
 
@@ -115,6 +130,37 @@ def _export(
     graph = program.model
     _name_after_modules(graph.graph)
     return ClearMetadataAndDocStringPass()(graph).model
+
+
+def _example(classifier: Classifier) -> torch.Tensor:
+    side = classifier.image.crop
+    # Two images, height != width: torch.export specialises sizes 0 and 1, and sizes that are equal.
+    return torch.zeros(2, classifier.in_channels, side, side + 32)
+
+
+def _symbols() -> dict[int, torch.export.Dim]:
+    height, width = (torch.export.Dim(name, min=1) for name in ("height", "width"))
+    return {0: torch.export.Dim("batch"), 2: height, 3: width}
+
+
+def _dynamic_shapes(classifier: Classifier) -> tuple[list[str], list[str]]:
+    """Return the shapes of a dynamic graph's input and output."""
+    channels, classes = str(classifier.in_channels), str(classifier.classes)
+    return ["batch", channels, "height", "width"], ["batch", classes]
+
+
+def _generalise(graph: ir.Model, classifier: Classifier) -> bool:
+    """Put symbols in the place of the traced sizes; return whether they reach the output."""
+    fold_constants(graph)  # the shape of a Reshape is put together from several
+    standardize(graph)  # a Reshape that is a Flatten holds the batch as a number
+    expected_input, expected_output = _dynamic_shapes(classifier)
+    for value in (*graph.graph.outputs, *(v for node in graph.graph for v in node.outputs)):
+        value.shape = None
+    graph.graph.inputs[0].shape = ir.Shape(
+        [int(dim) if dim.isdigit() else dim for dim in expected_input]
+    )
+    ShapeInferencePass()(graph)
+    return _dims(graph.graph.outputs[0]) == expected_output
 
 
 def _refuse_wrong_exporters() -> None:
@@ -178,9 +224,13 @@ def _check_shapes(graph: ir.Model, expected_input: list[str], expected_output: l
         (graph.graph.inputs[0], expected_input),
         (graph.graph.outputs[0], expected_output),
     ):
-        actual = [str(d.value if isinstance(d, ir.SymbolicDim) else d) for d in value.shape or ()]
+        actual = _dims(value)
         if actual != expected:
             raise TraceError(
                 f"the exporter gave {value.name} the shape [{', '.join(actual)}]; expected "
                 f"[{', '.join(expected)}]: the model fixes a dimension; try --static"
             )
+
+
+def _dims(value: ir.Value) -> list[str]:
+    return [str(d.value if isinstance(d, ir.SymbolicDim) else d) for d in value.shape or ()]

@@ -4,7 +4,7 @@ import pytest
 
 from export.fold import fold
 from export.load import LoadOptions, load
-from export.trace import trace
+from export.trace import trace, trace_symbolically
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +29,9 @@ def digits_graph(digits):
 def resnet18_graph(resnet18):
     """Folded ResNet-18 as it was traced."""
     return trace(fold(resnet18))
+
+
+@pytest.fixture(scope="session")
+def wordy_graph(digits):
+    """The folded digits classifier traced with symbols: 11 nodes more than it needs."""
+    return trace_symbolically(fold(digits))

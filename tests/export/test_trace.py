@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from export.trace import OPSETS, trace, trace_static
+from export.fold import fold
+from export.trace import OPSETS, trace, trace_static, trace_symbolically
 from runtime.errors import OptionError, TraceError
 from runtime.onnx_runner import OnnxRunner
 
@@ -53,8 +54,38 @@ def test_batch_normalisation_is_folded_before_the_exporter_sees_it(resnet18_grap
     assert not any(node.op_type == "BatchNormalization" for node in resnet18_graph.graph)
 
 
-def test_the_exporter_is_asked_not_to_simplify(resnet18_graph):
-    assert any(node.op_type == "Constant" for node in resnet18_graph.graph)
+def test_the_exporter_is_asked_not_to_simplify(digits):
+    graph = trace_symbolically(fold(digits))
+    assert any(node.op_type == "Constant" for node in graph.graph)
+
+
+def test_both_ways_of_tracing_give_the_same_logits(digits, digits_graph):
+    images = np.random.default_rng(0).standard_normal((3, 1, 13, 40), dtype=np.float32)
+    symbolic = trace_symbolically(fold(digits))
+    assert dims(symbolic.graph.inputs[0]) == dims(digits_graph.graph.inputs[0])
+    np.testing.assert_allclose(run(symbolic, images), run(digits_graph, images), rtol=1e-5)
+
+
+class KeepsRows(nn.Module):
+    """Puts batch and height into a shape: numbers that a trace with numbers would freeze."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 10, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.conv(images)
+        return maps.reshape(maps.shape[0], 10, maps.shape[2], -1).mean((2, 3))
+
+
+def test_a_module_that_computes_with_sizes_is_traced_with_symbols(digits):
+    module = KeepsRows().eval()
+    graph = trace(dataclasses.replace(digits, module=module))
+    assert dims(graph.graph.outputs[0]) == ["batch", "10"]
+    images = np.random.default_rng(0).standard_normal((3, 1, 13, 40), dtype=np.float32)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(run(graph, images), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("opset", [OPSETS.start, OPSETS.stop - 1])
