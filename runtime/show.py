@@ -13,7 +13,7 @@ from runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from runtime.classify_images import Classification, Classified
-    from runtime.verify import VerifyReport
+    from runtime.verify import Check, VerifyReport
 
 __all__ = ["show_classified", "show_verification"]
 
@@ -43,16 +43,28 @@ def show_verification(report: VerifyReport, bundle: Bundle, screen: Screen) -> N
     files = {check.name for check in report.checks if check.passed} & bundle.manifest.files.keys()
     rows = [(f"{len(files)} files", "the sizes and SHA-256 that were published", "ok")]
     rows += [
-        (check.name, check.given, "ok" if check.passed else "DIFFERS")
+        (check.name, check.given, _verdict(check))
         for check in report.checks
         if check.name not in files
     ]
     screen.result(text_table(("checked", "found", ""), rows))
     if report.passed:
+        skipped = sum(check.skipped for check in report.checks)
         screen.result(
-            f"\n{bundle.folder} is what was published: all {len(report.checks)} checks passed "
-            f"({', '.join(report.runners)})"
+            f"\n{bundle.folder} is what was published: all {len(report.checks) - skipped} checks "
+            f"passed ({', '.join(report.runners)})"
+            + (f"; {skipped} skipped: golden inputs outside an engine's profiles" * (skipped > 0))
         )
+    ran = {runner.partition(" in ")[0] for runner in report.runners}
+    idle = [name for name in bundle.manifest.engines if name not in ran]
+    if idle:
+        screen.result(f"engines not run: {', '.join(idle)}; to run one: --engine {idle[0]}")
+
+
+def _verdict(check: Check) -> str:
+    if check.skipped:
+        return "skipped"
+    return "ok" if check.passed else "DIFFERS"
 
 
 def _watch(

@@ -38,15 +38,21 @@ class TensorRtRunner:
 
     @staticmethod
     def open(
-        plan: bytes, info: EngineInfo, path: Path, onnx: bytes | None = None
+        plan: bytes,
+        info: EngineInfo,
+        path: Path,
+        onnx: bytes | None = None,
+        compiled: Path | None = None,
     ) -> TensorRtRunner:
         """Return a runner of an engine.
 
         Args:
             plan: the serialized engine; the caller vouches for who made it.
             info: its description.
-            path: where it lies, for messages. TensorRT-RTX keeps what it compiles beside it.
+            path: where it lies, for messages.
             onnx: the ONNX file it was built from, for an engine without weights.
+            compiled: the file in which TensorRT-RTX keeps what it compiles; it lies beside the
+                engine if not given.
 
         Raises:
             EngineError: if it is not the engine described, was built for another version or GPU, or
@@ -60,7 +66,7 @@ class TensorRtRunner:
         library = load_tensorrt(info.flavour)
         check_runs_here(info, library.version, gpu, path)
         engine = load_engine(library, plan, info, onnx)
-        compiled = path.with_name(path.name + ".compiled")
+        compiled = compiled or path.with_name(path.name + ".compiled")
         session = EngineSession(library, engine, open_cuda(), compiled)
         return TensorRtRunner(session, f"{library.flavour} {library.version}")
 
@@ -87,6 +93,14 @@ class TensorRtRunner:
                 for start in range(0, len(images), largest)
             ]
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Return whether images of that shape can be run, split or filled up if need be."""
+        try:
+            self._session.io.choose(shape)
+        except EngineError:
+            return False
+        return True
 
     @property
     def device_ms(self) -> float:

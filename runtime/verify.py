@@ -2,7 +2,12 @@
 
     every file has the recorded size and SHA-256, and no file is there that is not recorded
     every variant takes and gives what the manifest says, and carries its preprocessing and labels
+    every engine is the one described, built from the variant it is said to be of
     every golden input, run through every variant, yields PyTorch's logits within the tolerance
+
+With engines named, the last is asked of them instead: on the device, where nothing else may be
+installed. Golden inputs outside an engine's profiles are skipped, which is said; if none is left,
+nothing was proven, and that is a failure.
 
 What cannot be trusted is not used: a variant whose file differs is not run. A bundle without a
 sound manifest promises nothing and cannot be verified; Bundle.load raises then.
@@ -10,23 +15,31 @@ sound manifest promises nothing and cannot be verified; Bundle.load raises then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from runtime.bundle import Bundle
-from runtime.errors import BackendError, BundleError
-from runtime.manifest import GoldenCase, TensorInfo, Variant, metadata_props
+from runtime.engine import EngineInfo
+from runtime.errors import BackendError, BundleError, EngineError
+from runtime.manifest import Engine, GoldenCase, TensorInfo, Variant, metadata_props
 from runtime.onnx_file import read_onnx
+from runtime.open_engine import find_engine, open_engine, read_bundled_engine
 from runtime.open_runner import open_runner
+from runtime.schema import from_json
 from runtime.tensor_file import read_tensor
 
 if TYPE_CHECKING:
-    from runtime.onnx_runner import OnnxRunner
+    from runtime.runner import Runner
+    from runtime.tensorrt_runner import TensorRtRunner
 
-__all__ = ["Check", "VerifyReport", "verify"]
+__all__ = ["TF32_GAP", "Check", "VerifyReport", "verify"]
+
+TF32_GAP = 5e-3
+"""Largest difference of an engine that was allowed TF32, as a share of the largest logit: TF32
+keeps as many bits as float16, for which NVIDIA's guide to strong typing takes this tolerance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +50,8 @@ class Check:
     given: str
     expected: str
     passed: bool
+    skipped: bool = False
+    """Whether it was not checked, for the reason given; it then counts as passed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +73,20 @@ class VerifyReport:
         return next((check for check in self.checks if not check.passed), None)
 
 
-def verify(bundle: Bundle, provider: str = "cpu") -> VerifyReport:
+def verify(bundle: Bundle, provider: str = "cpu", engines: Sequence[str] = ()) -> VerifyReport:
     """Return what became of every promise of the bundle's manifest.
 
     Args:
         bundle: the bundle.
-        provider: "cpu", "cuda" or "tensorrt"; it must be able to run every node.
+        provider: "cpu", "cuda", "tensorrt" or "rtx"; it must be able to run every node.
+        engines: names of engines to run instead of the variants.
 
     Raises:
+        OptionError: if the bundle has no such engine.
         BackendError: if the backend cannot run a model as asked; that is no fault of the bundle.
         BundleError: if a model is what was published and yet nothing that can be run.
     """
+    chosen = {name: find_engine(bundle, name) for name in engines}
     runners = []
     checks = [_check_file(bundle, path) for path in bundle.manifest.files]
     checks.append(_check("unlisted files", ", ".join(bundle.unlisted()) or "none", "none"))
@@ -77,12 +95,37 @@ def verify(bundle: Bundle, provider: str = "cpu") -> VerifyReport:
         if variant.file not in sound:
             continue
         checks += _check_contract(bundle, name, variant)
-        runner = open_runner(bundle, name, provider)
-        runners.append(f"{name} in {runner.name}")
-        for case, tolerance in zip(bundle.manifest.golden, variant.golden_tolerances, strict=True):
-            if sound >= {case.input_file, case.output_file}:
-                checks.append(_check_golden(bundle, name, case, tolerance, runner))
+        if not chosen:
+            runner = open_runner(bundle, name, provider)
+            runners.append(f"{name} in {runner.name}")
+            checks += _check_cases(bundle, _Candidate(name, variant, runner), sound)
+    for name, engine in bundle.manifest.engines.items():
+        if sound >= {engine.file, engine.info_file, bundle.manifest.variants[engine.variant].file}:
+            described = _check_engine(bundle, name, engine)
+            checks.append(described)
+            if name in chosen and described.passed:
+                with open_engine(bundle, name) as opened:
+                    runners.append(f"{name} in {opened.name}")
+                    checks += _run_engine(bundle, _as_candidate(bundle, name, opened), sound)
     return VerifyReport(runners=tuple(runners), checks=tuple(checks))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What is to be compared with PyTorch's answers."""
+
+    name: str
+    variant: Variant
+    runner: Runner
+    accepts: Callable[[tuple[int, ...]], bool] = lambda shape: True
+    tf32: bool = False
+
+
+def _as_candidate(bundle: Bundle, name: str, runner: TensorRtRunner) -> _Candidate:
+    engine = bundle.manifest.engines[name]
+    info = from_json(EngineInfo, bundle.read(engine.info_file), engine.info_file)
+    variant = bundle.manifest.variants[engine.variant]
+    return _Candidate(name, variant, runner, runner.accepts, info.options.tf32)
 
 
 def _check_file(bundle: Bundle, path: str) -> Check:
@@ -104,19 +147,50 @@ def _check_contract(bundle: Bundle, name: str, variant: Variant) -> Iterator[Che
         yield _check(f"{name} {key}", model.metadata.get(key, "nothing"), expected)
 
 
+def _check_engine(bundle: Bundle, name: str, engine: Engine) -> Check:
+    expected = f"built from {engine.variant}, as described"
+    try:
+        read_bundled_engine(bundle, engine)
+    except (BundleError, EngineError) as error:
+        return _check(f"{name} description", str(error), expected)
+    return _check(f"{name} description", expected, expected)
+
+
+def _run_engine(bundle: Bundle, candidate: _Candidate, sound: set[str]) -> Iterator[Check]:
+    proven = False
+    for check in _check_cases(bundle, candidate, sound):
+        proven = proven or not check.skipped
+        yield check
+    found = "one or more" if proven else "none; build it with a --profile for one"
+    yield _check(f"{candidate.name} golden inputs it takes", found, "one or more")
+
+
+def _check_cases(bundle: Bundle, candidate: _Candidate, sound: set[str]) -> Iterator[Check]:
+    tolerances = candidate.variant.golden_tolerances
+    for case, tolerance in zip(bundle.manifest.golden, tolerances, strict=True):
+        if sound >= {case.input_file, case.output_file}:
+            yield _check_golden(bundle, candidate, case, tolerance)
+
+
 def _check_golden(
-    bundle: Bundle, variant: str, case: GoldenCase, tolerance: float, runner: OnnxRunner
+    bundle: Bundle, candidate: _Candidate, case: GoldenCase, tolerance: float
 ) -> Check:
-    name = f"{variant} {case.folder}"
+    name = f"{candidate.name} {case.folder}"
     try:
         images = read_tensor(bundle.read(case.input_file))
         expected = read_tensor(bundle.read(case.output_file))
-        logits = runner.logits(images)
+        if not candidate.accepts(images.shape):
+            shape = "x".join(map(str, images.shape))
+            given = f"{case.content}, {shape}, is outside its profiles"
+            return Check(name=name, given=given, expected="logits", passed=True, skipped=True)
+        logits = candidate.runner.logits(images)
     except (BundleError, BackendError) as error:
         return Check(name=name, given=str(error), expected="logits", passed=False)
     if logits.shape != expected.shape:
         return _check(name, f"logits {list(logits.shape)}", f"logits {list(expected.shape)}")
     gap = np.abs(logits.astype(np.float64) - expected).max(initial=0.0)
+    if candidate.tf32:
+        tolerance = max(tolerance, TF32_GAP * float(np.abs(expected).max(initial=0.0)))
     return Check(
         name=name,
         given=f"off by {gap:.2g} on {case.content}",
