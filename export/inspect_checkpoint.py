@@ -85,9 +85,8 @@ def inspect_checkpoint(path: Path, *, ema: bool = False) -> Inspection:
     diagnosis = diagnose(weights, build_for(card, weights).state_dict()) if card else None
     if diagnosis and diagnosis.misfits:
         problem = (
-            f"{path.name} is no whole model: {len(diagnosis.misfits)} tensors are amiss of "
-            f"{card.name if card else ''}, the nearest; for a model of your own pass "
-            "module.path:factory"
+            f"{path.name} is no whole {card.name if card else ''}, the nearest model (tensors "
+            f"amiss: {len(diagnosis.misfits)}); for a model of your own pass module.path:factory"
         )
     classes, channels, _ = sizes(weights)
     return Inspection(

@@ -184,7 +184,7 @@ def test_loaded_weights_answer_as_where_they_come_from(tmp_path, name: str) -> N
     classifier = load("auto", LoadOptions(weights=str(tmp_path / "theirs.pth")))
     assert (classifier.name, classifier.classes) == (original.model, 7)
     assert classifier.in_channels == original.channels
-    images = torch.randn(2, original.channels, 64, 49, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(2, original.channels, 40, 33, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         truth = original.logits(weights, images.double())
         rounding = (original.logits(weights, images) - truth).abs().max()
@@ -225,26 +225,26 @@ def test_a_layout_is_told_by_its_names_and_renamed_into_torchvisions(original, l
 def test_an_adapter_in_front_becomes_a_convolution_before_the_stem(
     tmp_path, adapter: str, network: str
 ) -> None:
-    weights = SMALL.weights()
+    weights = CIFAR.weights()
     kernel = torch.randn(3, 1, 1, 1)
     document = {adapter: kernel, **{f"{network}{name}": v for name, v in weights.items()}}
     torch.save(document, tmp_path / "theirs.pth")
     classifier = load("auto", LoadOptions(weights=str(tmp_path / "theirs.pth")))
     assert (classifier.in_channels, classifier.image.channels) == (1, "L")
-    images = torch.randn(2, 1, 24, 31)
+    images = torch.randn(2, 1, 40, 33)
     with torch.inference_mode():
-        expected = SMALL.logits(weights, functional.conv2d(images, kernel))
+        expected = CIFAR.logits(weights, functional.conv2d(images, kernel))
         assert torch.allclose(classifier.module(images), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_adapter_keeps_its_bias(tmp_path) -> None:
-    weights = SMALL.weights()
+    weights = CIFAR.weights()
     adapter = {"0.map.weight": torch.randn(3, 2, 1, 1), "0.map.bias": torch.randn(3)}
     torch.save({**adapter, **{f"1.{k}": v for k, v in weights.items()}}, tmp_path / "w.pth")
     classifier = load("auto", LoadOptions(weights=str(tmp_path / "w.pth")))
     images = torch.randn(2, 2, 16, 16)
     with torch.inference_mode():
-        expected = SMALL.logits(weights, functional.conv2d(images, *adapter.values()))
+        expected = CIFAR.logits(weights, functional.conv2d(images, *adapter.values()))
         assert torch.allclose(classifier.module(images), expected, rtol=1e-4, atol=1e-4)
 
 
