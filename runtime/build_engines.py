@@ -18,7 +18,7 @@ from runtime.bundle import Bundle
 from runtime.engine import EngineInfo, check_plan
 from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineOrder
-from runtime.errors import DeployError, EngineMemoryError
+from runtime.errors import DeployError, EngineError, EngineMemoryError
 from runtime.make_engine import MadeEngine, make_engine
 from runtime.preflight import Machine, preflight
 from runtime.schema import from_json
@@ -43,7 +43,7 @@ class Outcome:
     """Whether it was there already."""
     info: EngineInfo | None = None
     """None if it was not built."""
-    failure: str = ""
+    failure: DeployError | None = None
     """Why it was not."""
 
 
@@ -106,7 +106,7 @@ def _build(
         return Outcome(name=order.name, info=there, kept=True)
     checked = preflight(order, bundle.manifest.files[file].size, machine)
     if checked.obstacles:
-        return Outcome(name=order.name, failure="; ".join(checked.obstacles))
+        return Outcome(name=order.name, failure=EngineError("; ".join(checked.obstacles)))
     for note in checked.notes:
         screen.note(f"{order.name}: {note}")
     onnx = bundle.read(file)
@@ -121,7 +121,7 @@ def _build(
             )
             step.detail = _describe(made)
     except DeployError as error:
-        return Outcome(name=order.name, failure=str(error))
+        return Outcome(name=order.name, failure=error)
     if made.note:
         screen.note(f"{order.name}: {made.note}")
     add_engine(bundle.folder, order.name, order.engine, made.plan, made.info)

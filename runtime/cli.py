@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runtime.engine_arguments import (
+    Dla,
+    HardwareCompatible,
+    Level,
+    Profiles,
+    Refit,
+    Rtx,
+    Strip,
+    Tf32,
+    TimingCache,
+    VersionCompatible,
+    Workspace,
+    join_targets,
+    split_targets,
+)
 from runtime.terminal import Screen, run
 
 __all__ = ["main"]
@@ -31,7 +47,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    return run(app, "python -m runtime", argv)
+    return run(app, "python -m runtime", join_targets(sys.argv[1:] if argv is None else argv))
 
 
 @app.command()
@@ -84,18 +100,26 @@ def verify(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing if all is well.")] = False,
     provider: Provider = "cpu",
+    engine: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME", help="Run this engine instead; may be repeated.", show_default=False
+        ),
+    ] = [],  # noqa: B006 (Typer makes a new one)
 ) -> None:
     """Check that a bundle is what was published and still computes the same.
 
     The exit status is 1 if anything differs from what its manifest promises.
     """
     from runtime.bundle import Bundle
-    from runtime.errors import VerdictError
+    from runtime.errors import OptionError, VerdictError
     from runtime.show import show_verification
     from runtime.verify import verify
 
     loaded = Bundle.load(bundle)
-    report = verify(loaded, provider)
+    if engine and provider != "cpu":
+        raise OptionError("an engine runs in TensorRT itself; leave --provider out")
+    report = verify(loaded, provider, engine)
     if json or not quiet:
         show_verification(report, loaded, Screen(json=json))
     wrong = report.first_difference
@@ -103,3 +127,59 @@ def verify(
         raise VerdictError(
             f"'{bundle}' differs in {wrong.name}: given {wrong.given}; expected {wrong.expected}"
         )
+
+
+@app.command()
+def build(
+    bundle: Folder,
+    rtx: Rtx = "",
+    variant: Annotated[
+        list[str],
+        typer.Option(help="Build of this one only; may be repeated.", show_default=False),
+    ] = [],  # noqa: B006 (Typer makes a new one)
+    profile: Profiles = [],  # noqa: B006
+    workspace: Workspace = None,
+    level: Level = 3,
+    tf32: Tf32 = False,
+    hardware_compatible: HardwareCompatible = "none",
+    version_compatible: VersionCompatible = False,
+    strip: Strip = False,
+    refit: Refit = False,
+    dla: Dla = None,
+    timing_cache: TimingCache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Build TensorRT engines into a bundle, on the machine that will run them.
+
+    It looks first whether they can be built. Called again, it goes on where it stopped.
+    """
+    from runtime.build_engines import build_engines
+    from runtime.bundle import Bundle
+    from runtime.engine_options import EngineOptions
+    from runtime.engine_orders import EngineRequest, order_engines
+    from runtime.preflight import look_around
+    from runtime.show_engines import show_engines
+    from runtime.timing_cache import take_timings
+
+    screen = Screen(json=json, quiet=quiet)
+    loaded = Bundle.load(bundle)
+    request = EngineRequest(
+        options=EngineOptions(
+            flavour="tensorrt_rtx" if rtx else "tensorrt",
+            workspace_mib=workspace,
+            optimization_level=level,
+            tf32=tf32,
+            hardware_compatibility=hardware_compatible,
+            version_compatible=version_compatible,
+            refit=refit,
+            strip_weights=strip,
+            dla_core=dla,
+        ),
+        targets=split_targets(rtx) if rtx else (),
+        profiles=tuple(profile),
+        variants=tuple(variant),
+    )
+    orders = order_engines(loaded.manifest, request)
+    timings = take_timings(loaded, timing_cache)
+    show_engines(build_engines(loaded, orders, look_around(), timings, screen), loaded, screen)

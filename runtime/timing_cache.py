@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from runtime.bundle import Bundle
+from runtime.cache_folder import cache_folder
 from runtime.gpu import Gpu
 from runtime.locking import locked, replace
 from runtime.tensorrt_module import TensorRt
@@ -21,7 +23,10 @@ from runtime.tensorrt_module import TensorRt
 if TYPE_CHECKING:
     import tensorrt
 
-__all__ = ["add_timings", "timing_cache_file", "use_timings"]
+__all__ = ["TIMINGS", "add_timings", "take_timings", "timing_cache_file", "use_timings"]
+
+TIMINGS = "timing.*.cache"
+"""The names of the files, in their folder and in a bundle that brings some along."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,3 +60,22 @@ def add_timings(path: Path, config: tensorrt.IBuilderConfig) -> None:
             if others is not None:
                 cache.combine(others, ignore_mismatch=False)
         replace(path, bytes(memoryview(cache.serialize())))
+
+
+def take_timings(bundle: Bundle, folder: Path | None) -> Path:
+    """Return the folder for timings, with those that the bundle brings along.
+
+    Args:
+        bundle: its manifest vouches for the timings it brings.
+        folder: where they are kept; the user's own cache if not given.
+
+    Raises:
+        BundleError: if they were altered.
+        BackendError: if the cache cannot be used.
+    """
+    folder = folder or cache_folder("timings")
+    for path in bundle.manifest.files:
+        if PurePosixPath(path).match(TIMINGS) and not (folder / path).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            replace(folder / path, bundle.read(path))
+    return folder

@@ -1,0 +1,93 @@
+"""The options of a command line that shape engines, the same in export and on the device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.engine_options import CURRENT_GPU, HARDWARE_COMPATIBILITIES
+
+__all__ = [
+    "Dla",
+    "HardwareCompatible",
+    "Level",
+    "Profiles",
+    "Refit",
+    "Rtx",
+    "Strip",
+    "Tf32",
+    "TimingCache",
+    "VersionCompatible",
+    "Workspace",
+    "join_targets",
+    "split_targets",
+]
+
+_ANY_TARGET = "any"
+"""Stands for --rtx alone: what TensorRT-RTX builds for when it is not told, Ampere and newer."""
+_TARGET = re.compile(rf"sm\d+|{CURRENT_GPU}")
+
+Rtx = Annotated[
+    str,
+    typer.Option(
+        "--rtx",
+        metavar="[SM ...]",
+        help="Build with TensorRT-RTX, needs no GPU: sm75 sm80 sm86 sm89 sm120; Ampere and newer.",
+    ),
+]
+Profiles = Annotated[
+    list[str],
+    typer.Option(
+        "--profile",
+        metavar="MIN:OPT:MAX",
+        help="Batches 1:8:32, or shapes 1x3x224x224:..; several make several.",
+        show_default=False,
+    ),
+]
+Workspace = Annotated[
+    int | None, typer.Option(min=1, metavar="MIB", help="What a layer may use besides, in MiB.")
+]
+Level = Annotated[int, typer.Option(help="0 builds fastest, 5 searches longest.")]
+Tf32 = Annotated[bool, typer.Option("--tf32", help="Let float32 round to 10 bits: faster.")]
+HardwareCompatible = Annotated[
+    str, typer.Option(metavar="LEVEL", help=f"One of {', '.join(HARDWARE_COMPATIBILITIES)}.")
+]
+VersionCompatible = Annotated[
+    bool, typer.Option("--version-compatible", help="Runs in later versions, if slower.")
+]
+Strip = Annotated[
+    bool, typer.Option("--strip", help="Leave the weights out; they come from the ONNX file.")
+]
+Refit = Annotated[bool, typer.Option("--refit", help="Let other weights replace these.")]
+Dla = Annotated[int | None, typer.Option(metavar="CORE", help="Run on this DLA of a Jetson.")]
+TimingCache = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Where timings of kernels are kept between builds."),
+]
+
+
+def join_targets(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which the GPUs behind --rtx, be there none or several, are one word.
+
+    A command line's options take one word each; these take what follows as long as it names GPUs.
+    """
+    joined: list[str] = []
+    targets: list[str] | None = None
+    for word in [*arguments, "--"]:
+        if targets is not None and _TARGET.fullmatch(word):
+            targets.append(word)
+            continue
+        if targets is not None:
+            joined.append(",".join(targets) or _ANY_TARGET)
+        targets = [] if word == "--rtx" else None
+        joined.append(word)
+    return joined[:-1]
+
+
+def split_targets(rtx: str) -> tuple[str, ...]:
+    """Return the GPUs in what `join_targets` made of them; none stands for Ampere and newer."""
+    return () if rtx == _ANY_TARGET else tuple(rtx.split(","))
