@@ -12,8 +12,12 @@ import onnx_ir as ir
 import onnxruntime
 
 from export.check import Check
+from export.check_quantized import check_quantized
 from export.load import Classifier
+from export.map_runner import MapRunner
+from export.promise_precision import promise_precision
 from runtime.bundle import Bundle
+from runtime.errors import OptionError
 from runtime.manifest import (
     SCHEMA_VERSION,
     FileInfo,
@@ -25,7 +29,9 @@ from runtime.manifest import (
     metadata_props,
 )
 from runtime.parity import Truth
+from runtime.precision import PrecisionPromise
 from runtime.publish import publish
+from runtime.runner import Logits
 from runtime.schema import to_json
 from runtime.tensor_file import write_tensor
 
@@ -75,9 +81,10 @@ def pack(
         files[f"{_folder(index)}/input_0.pb"] = write_tensor(
             _name(graph.graph.inputs[0]), truth.case.images
         )
-        files[f"{_folder(index)}/output_0.pb"] = write_tensor(
-            _name(graph.graph.outputs[0]), truth.logits.astype(np.float32)
-        )
+        for number, values in enumerate(_outputs(truth, graph, data)):
+            files[f"{_folder(index)}/output_{number}.pb"] = write_tensor(
+                _name(graph.graph.outputs[number]), values.astype(np.float32)
+            )
 
     def describe(listed: dict[str, FileInfo]) -> Manifest:
         return Manifest(
@@ -86,7 +93,7 @@ def pack(
             weights=classifier.weights,
             image=classifier.image,
             labels=classifier.labels,
-            variants={"fp32": _variant(graph, verdict.golden)},
+            variants={"fp32": _variant(graph, classifier.image.crop, verdict.golden)},
             golden=tuple(
                 GoldenCase(folder=_folder(index), content=truth.case.content)
                 for index, truth in enumerate(verdict.golden)
@@ -98,7 +105,17 @@ def pack(
     return publish(output, files, describe)
 
 
-def _variant(graph: ir.Model, golden: Sequence[Truth]) -> Variant:
+def _outputs(truth: Truth, graph: ir.Model, data: bytes) -> list[Logits]:
+    """Return the right answer by output: the rows of a head of several are parted again."""
+    if len(graph.graph.outputs) == 1:
+        return [truth.logits]
+    shapes = [part.shape for part in MapRunner(data).maps(truth.case.images)]
+    ends = np.cumsum([np.prod(shape[1:], dtype=int) for shape in shapes])
+    parts = np.split(truth.logits, ends[:-1], axis=1)
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _variant(graph: ir.Model, side: int, golden: Sequence[Truth]) -> Variant:
     opset = graph.opset_imports[""]
     assert opset is not None
     return Variant(
@@ -107,8 +124,27 @@ def _variant(graph: ir.Model, golden: Sequence[Truth]) -> Variant:
         opset=opset,
         input=_tensor(graph.graph.inputs[0]),
         output=_tensor(graph.graph.outputs[0]),
+        more_outputs=tuple(_tensor(value) for value in graph.graph.outputs[1:]),
         golden_tolerances=tuple(GOLDEN_NOISE_MULTIPLE * truth.noise for truth in golden),
+        convolutions=_convolutions(graph, side),
     )
+
+
+def _convolutions(graph: ir.Model, side: int) -> PrecisionPromise | None:
+    """Return what an engine of the graph is held to; None where TensorRT would misread the graph.
+
+    Args:
+        graph: of a variant.
+        side: of the model's own images, which a graph of a fixed shape need not take.
+    """
+    try:
+        check_quantized(graph)
+    except OptionError:
+        return None
+    shape = graph.graph.inputs[0].shape
+    assert shape is not None
+    height, width = (size if isinstance(size, int) else side for size in shape[2:])
+    return promise_precision(graph, height, width)
 
 
 def _tensor(value: ir.Value) -> TensorInfo:
