@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.add_engine import add_engine
+from runtime.add_to_bundle import add_to_bundle
 from runtime.build_monitor import Progress
 from runtime.bundle import Bundle
 from runtime.engine import EngineInfo, check_plan
@@ -21,7 +21,7 @@ from runtime.engine_orders import EngineOrder
 from runtime.errors import DeployError, EngineError, EngineMemoryError
 from runtime.make_engine import MadeEngine, make_engine
 from runtime.preflight import Machine, preflight
-from runtime.schema import from_json
+from runtime.schema import from_json, to_json
 from runtime.terminal import Screen
 
 __all__ = ["Outcome", "build_engines", "build_within_memory"]
@@ -124,7 +124,9 @@ def _build(
         return Outcome(name=order.name, failure=error)
     if made.note:
         screen.note(f"{order.name}: {made.note}")
-    add_engine(bundle.folder, order.name, order.engine, made.plan, made.info)
+    engine = order.engine
+    files = {engine.file: made.plan, engine.info_file: to_json(made.info)}
+    add_to_bundle(bundle.folder, files, {order.name: engine})
     return Outcome(name=order.name, info=made.info)
 
 

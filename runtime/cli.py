@@ -159,7 +159,7 @@ def build(
     from runtime.engine_options import EngineOptions
     from runtime.engine_orders import EngineRequest, order_engines
     from runtime.preflight import look_around
-    from runtime.show_engines import show_engines
+    from runtime.show_engines import raise_failures, show_engines
     from runtime.timing_cache import take_timings
 
     screen = Screen(json=json, quiet=quiet)
@@ -180,6 +180,8 @@ def build(
         profiles=tuple(profile),
         variants=tuple(variant),
     )
-    orders = order_engines(loaded.manifest, request)
+    orders = order_engines(loaded.manifest.variants, loaded.manifest.image, request)
     timings = take_timings(loaded, timing_cache)
-    show_engines(build_engines(loaded, orders, look_around(), timings, screen), loaded, screen)
+    outcomes = build_engines(loaded, orders, look_around(), timings, screen)
+    show_engines(outcomes, loaded, screen)
+    raise_failures(outcomes, screen)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runtime.engine_options import EngineOptions
 from runtime.errors import OptionError
-from runtime.manifest import Engine, Manifest, Variant
+from runtime.image_spec import ImageSpec
+from runtime.manifest import Engine, Variant
 from runtime.precision import PrecisionPromise
 from runtime.profile import Profile, default_profiles, parse_profile
 
@@ -43,16 +44,23 @@ class EngineOrder:
     options: EngineOptions
 
 
-def order_engines(manifest: Manifest, request: EngineRequest) -> tuple[EngineOrder, ...]:
+def order_engines(
+    variants: Mapping[str, Variant], image: ImageSpec, request: EngineRequest
+) -> tuple[EngineOrder, ...]:
     """Return the engines that a request asks for, in the order of the bundle's variants.
+
+    Args:
+        variants: of the bundle.
+        image: of the bundle.
+        request: what is wanted.
 
     Raises:
         OptionError: if the bundle has no such variant, TensorRT reads none of them as it is meant,
             or the options cannot be had together.
     """
     orders = []
-    for variant, promise in _variants(manifest, request.variants):
-        profiles = _profiles(manifest, manifest.variants[variant], request.profiles)
+    for variant, promise in _readable(variants, request.variants):
+        profiles = _profiles(image, variants[variant], request.profiles)
         for targets in _split(request.targets):
             options = dataclasses.replace(request.options, profiles=profiles, target_sms=targets)
             name = _name(variant, options)
@@ -61,12 +69,12 @@ def order_engines(manifest: Manifest, request: EngineRequest) -> tuple[EngineOrd
     return tuple(orders)
 
 
-def _variants(
-    manifest: Manifest, wanted: tuple[str, ...]
+def _readable(
+    variants: Mapping[str, Variant], wanted: tuple[str, ...]
 ) -> Iterator[tuple[str, PrecisionPromise]]:
     readable = {
         name: variant.convolutions
-        for name, variant in manifest.variants.items()
+        for name, variant in variants.items()
         if variant.convolutions is not None
     }
     if not readable:
@@ -74,8 +82,8 @@ def _variants(
             "TensorRT reads no variant of this bundle as it is meant; export the model again"
         )
     for name in wanted or readable:
-        if name not in manifest.variants:
-            known = ", ".join(manifest.variants)
+        if name not in variants:
+            known = ", ".join(variants)
             raise OptionError(f"the bundle has no variant '{name}'; it has: {known}")
         if name not in readable:
             raise OptionError(

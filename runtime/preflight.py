@@ -123,7 +123,7 @@ def _machine(order: EngineOrder, machine: Machine) -> list[str]:
 
 
 def _precision(order: EngineOrder) -> list[str]:
-    if order.options.target_sms == (_TURING,) and "float16" not in order.promise.macs:
+    if order.options.target_sms == (_TURING,) and set(order.promise.macs) == {"float32"}:
         return [
             "TensorRT-RTX has no matrix product in float32 for sm75 (Turing), which the last layer "
             "is; build the float16 variant for it"

@@ -11,27 +11,35 @@ from runtime.bundle import Bundle
 from runtime.table import text_table
 from runtime.terminal import Screen
 
-__all__ = ["engines_document", "show_engines"]
+__all__ = ["engine_table", "engines_document", "raise_failures", "show_engines"]
+
+_NAMES = {"tensorrt": "TensorRT", "tensorrt_rtx": "RTX"}
 
 
 def show_engines(outcomes: Sequence[Outcome], bundle: Bundle, screen: Screen) -> None:
-    """Show what became of each engine.
+    """Show what became of each engine."""
+    screen.document({"bundle": str(bundle.folder), "engines": engines_document(outcomes)})
+    if any(outcome.info for outcome in outcomes):
+        screen.result(engine_table(outcomes))
+
+
+def raise_failures(outcomes: Sequence[Outcome], screen: Screen) -> None:
+    """Return if every engine is there.
 
     Raises:
-        DeployError: the first failure, after all were shown.
+        DeployError: the first failure; the others are shown as warnings.
     """
-    screen.document({"bundle": str(bundle.folder), "engines": engines_document(outcomes)})
+    failed = [(outcome.name, outcome.failure) for outcome in outcomes if outcome.failure]
+    for name, failure in failed[1:]:
+        screen.warn(f"{name}: {failure}")
+    for name, failure in failed[:1]:
+        raise type(failure)(f"{name}: {failure}")
+
+
+def engine_table(outcomes: Sequence[Outcome]) -> str:
+    """Return a table of the engines that are there."""
     header = ("engine", "library", "for", "precision", "MiB", "")
-    rows = [_row(outcome) for outcome in outcomes if outcome.info is not None]
-    if rows:
-        screen.result(text_table(header, rows))
-    failures = [outcome for outcome in outcomes if outcome.failure is not None]
-    for outcome in failures[1:]:
-        screen.warn(f"{outcome.name}: {outcome.failure}")
-    if failures:
-        first = failures[0].failure
-        assert first is not None
-        raise type(first)(f"{failures[0].name}: {first}")
+    return text_table(header, [_row(outcome) for outcome in outcomes if outcome.info is not None])
 
 
 def engines_document(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -52,7 +60,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     assert info is not None
     return (
         outcome.name,
-        f"{info.flavour} {info.version}",
+        f"{_NAMES[info.flavour]} {info.version}",
         " ".join(info.target_sms),
         ", ".join(f"{share:.0%} {name}" for name, share in info.precision.items()),
         f"{info.plan.size / 2**20:.1f}",
