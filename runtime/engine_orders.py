@@ -93,8 +93,8 @@ def _readable(
         yield name, readable[name]
 
 
-def _profiles(manifest: Manifest, variant: Variant, texts: tuple[str, ...]) -> tuple[Profile, ...]:
-    side, channels = manifest.image.crop, manifest.image.channel_count
+def _profiles(image: ImageSpec, variant: Variant, texts: tuple[str, ...]) -> tuple[Profile, ...]:
+    side, channels = image.crop, image.channel_count
     if not texts:
         return default_profiles(variant.input.shape, side)
     return tuple(parse_profile(text, channels, side) for text in texts)
