@@ -61,6 +61,9 @@ def model(
     from_rgb: Annotated[
         str, typer.Option(help="RGB weights for --channels N: repeat, mean, sum, luma, adapter.")
     ] = "",
+    head: Annotated[
+        str, typer.Option(help="What it gives: logits, features or stages.")
+    ] = "logits",
     labels: Annotated[Path | None, typer.Option(help="Text file, one label a line.")] = None,
     resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")] = None,
@@ -102,6 +105,7 @@ def model(
         classes=classes,
         channels=channels,
         from_rgb=from_rgb,
+        head=head,
         labels=labels,
         resize=resize,
         crop=crop,

@@ -1,8 +1,8 @@
 """Tells whether a simplified model still says what the traced graph says.
 
 Simplifiers have shipped wrong results, so none is believed. The traced graph is run as it was
-handed to the simplifier, without its weights inside: they are fed like images, which spares a second
-copy of them and the preparation of a session; so is the simplified one.
+handed to the simplifier, without its weights inside: they are fed like images, which spares a
+second copy of them and the preparation of a session; so is the simplified one.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class FedRunner:
         return tuple(self._session.get_inputs()[0].shape)
 
     def logits(self, images: Images) -> Logits:
-        """Return [batch, classes] float32."""
+        """Return [batch, classes] float32; several outputs are joined into one row an image."""
         feeds = {self._session.get_inputs()[0].name: images, **self._weights}
-        logits: Logits = self._session.run(None, feeds)[0]
-        return logits
+        outputs: list[Logits] = self._session.run(None, feeds)
+        return np.concatenate([part.reshape(len(part), -1) for part in outputs], axis=1)
 
 
 def find_difference(before: FedRunner, after: FedRunner) -> str:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from export.channels import check_way, for_channels, port_stem
 from export.diagnose import MisfitError
+from export.heads import attach_head, check_head
 from export.identify import build_for, nearest
 from export.models.catalogue import find
 from export.models.fit import fit
@@ -61,6 +62,8 @@ class LoadOptions:
     are not to."""
     classes: int | None = None
     channels: int | None = None
+    head: str = "logits"
+    """What is given back, one of export.heads.HEADS."""
     labels: Path | None = None
     """A UTF-8 text file with one label a line."""
     resize: int | None = None
@@ -81,6 +84,9 @@ class LoadOptions:
         ):
             if given is not None and not low <= given <= high:
                 raise OptionError(f"{what}: given {given}; expected {low} to {high}")
+        check_head(self.head)
+        if self.head != "logits" and self.labels:
+            raise OptionError(f"--labels: given with --head {self.head}, which has no classes")
         if self.init:
             check_initialisation(self.init)
         if self.from_rgb:
@@ -100,6 +106,9 @@ class Classifier:
     weights: WeightsInfo
     in_channels: int
     classes: int
+    """Of the head: for features, how many there are; for stages, the channels of the last."""
+    outputs: tuple[str, ...] = ("logits",)
+    """The names of what the module returns, in order."""
     samples: str = "photographs"
     """The sample images it can be shown, as export.samples names them."""
     notes: tuple[str, ...] = ()
@@ -115,6 +124,29 @@ def load(name: str, options: LoadOptions = LoadOptions()) -> Classifier:
             classes or channels that are asked for.
         OptionError: if the labels or the preprocessing cannot work.
     """
+    load_it = _from_elsewhere if ":" in name else _from_catalogue
+    classifier = load_it(name, options)
+    if options.head == "logits":
+        return classifier
+    width = _width(classifier.module)
+    module, outputs = attach_head(classifier.module, options.head, classifier.name)
+    return replace(
+        classifier,
+        module=module,
+        outputs=outputs,
+        classes=width,
+        labels=(),
+        weights=replace(classifier.weights, sha256=_hash_weights(module.state_dict())),
+    )
+
+
+def _width(module: nn.Module) -> int:
+    """Return how many features the head sees; 0 if the module is no ResNet of this project."""
+    return module.fc.in_features if isinstance(module, ResNet) else 0
+
+
+def _from_catalogue(name: str, options: LoadOptions) -> Classifier:
+    """Return a classifier of the catalogue, named or recognised."""
     source = _open(name, options)
     _check_agreement("classes", options.classes, source.classes, MAX_CLASSES, source)
     if options.from_rgb:
@@ -139,6 +171,39 @@ def load(name: str, options: LoadOptions = LoadOptions()) -> Classifier:
         classes=source.classes,
         samples=source.card.samples,
         notes=source.notes,
+    )
+
+
+def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
+    """Return a classifier that is not of the catalogue."""
+    from export.foreign import Wish, load_foreign
+
+    if options.init or options.from_rgb:
+        given = f"--init {options.init}" if options.init else f"--from-rgb {options.from_rgb}"
+        raise OptionError(f"{name}: given {given}; expected a name of --list, or auto, with it")
+    wish = Wish(
+        weights=options.weights,
+        classes=options.classes,
+        channels=options.channels,
+        seed=options.seed,
+        ema=options.ema,
+    )
+    found = load_foreign(name, wish)
+    if options.classes not in (None, found.classes):
+        raise OptionError(
+            f"classes: given {options.classes}, but {name} has {found.classes}; leave --classes out"
+        )
+    weights = WeightsInfo(
+        origin=found.origin, detail=found.detail, sha256=_hash_weights(found.module.state_dict())
+    )
+    return Classifier(
+        name=name,
+        module=found.module,
+        image=_prepare(found.image, options),
+        labels=_read_labels(options.labels, found.classes) if options.labels else found.labels,
+        weights=weights,
+        in_channels=found.channels,
+        classes=found.classes,
     )
 
 

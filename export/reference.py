@@ -40,7 +40,10 @@ class TorchRunner:
         """
         try:
             with torch.inference_mode():
-                result: Logits = self._module(torch.from_numpy(images).to(self._dtype)).numpy()
+                answer = self._module(torch.from_numpy(images).to(self._dtype))
+            # The outputs of a head of several are joined into one row an image.
+            parts = [part.flatten(1) for part in answer] if isinstance(answer, tuple) else [answer]
+            result: Logits = torch.cat(parts, dim=1).numpy()
         except RuntimeError as error:  # a module of the user's own may fix its input size
             reason = str(error).strip().splitlines()[0]
             shape = "x".join(map(str, images.shape))

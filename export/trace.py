@@ -36,14 +36,12 @@ __all__ = [
     "DEFAULT_OPSET",
     "INPUT_NAME",
     "OPSETS",
-    "OUTPUT_NAME",
     "trace",
     "trace_static",
     "trace_symbolically",
 ]
 
 INPUT_NAME = "images"
-OUTPUT_NAME = "logits"
 
 DEFAULT_OPSET = 18
 """What torch's exporter writes without a conversion, and what TensorRT 10.3 (JetPack 6) and ONNX
@@ -60,7 +58,7 @@ def trace(classifier: Classifier, opset: int = DEFAULT_OPSET) -> ir.Model:
     """Return the classifier's graph with dynamic batch, height and width.
 
     Input "images", float32 [batch, channels, height, width]; output "logits", float32
-    [batch, classes].
+    [batch, classes], or what the classifier's head gives.
 
     Raises:
         OptionError: if the opset is not one of OPSETS.
@@ -78,7 +76,8 @@ def trace_symbolically(classifier: Classifier, opset: int = DEFAULT_OPSET) -> ir
         As `trace` does.
     """
     graph = _export(classifier, _example(classifier), _symbols(), opset)
-    _check_shapes(graph, *_dynamic_shapes(classifier))
+    _name_sizes(graph)
+    _check_shapes(graph, classifier, ["batch", "height", "width"])
     return graph
 
 
@@ -98,7 +97,7 @@ def trace_static(
             f"{classifier.in_channels} channels (batch x channels x height x width)"
         )
     graph = _export(classifier, torch.zeros(shape), {}, opset)
-    _check_shapes(graph, [str(n) for n in shape], [str(shape[0]), str(classifier.classes)])
+    _check_shapes(graph, classifier, [str(shape[index]) for index in (0, 2, 3)])
     return graph
 
 
@@ -116,7 +115,7 @@ def _export(
                 dynamo=True,
                 dynamic_shapes=(dynamic,),
                 input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
+                output_names=list(classifier.outputs),
                 opset_version=opset,
                 optimize=False,
                 verbose=False,
@@ -143,24 +142,16 @@ def _symbols() -> dict[int, torch.export.Dim]:
     return {0: torch.export.Dim("batch"), 2: height, 3: width}
 
 
-def _dynamic_shapes(classifier: Classifier) -> tuple[list[str], list[str]]:
-    """Return the shapes of a dynamic graph's input and output."""
-    channels, classes = str(classifier.in_channels), str(classifier.classes)
-    return ["batch", channels, "height", "width"], ["batch", classes]
-
-
 def _generalise(graph: ir.Model, classifier: Classifier) -> bool:
     """Put symbols in the place of the traced sizes; return whether they reach the output."""
     fold_constants(graph)  # the shape of a Reshape is put together from several
     standardize(graph)  # a Reshape that is a Flatten holds the batch as a number
-    expected_input, expected_output = _dynamic_shapes(classifier)
     for value in (*graph.graph.outputs, *(v for node in graph.graph for v in node.outputs)):
         value.shape = None
-    graph.graph.inputs[0].shape = ir.Shape(
-        [int(dim) if dim.isdigit() else dim for dim in expected_input]
-    )
+    graph.graph.inputs[0].shape = ir.Shape(["batch", classifier.in_channels, "height", "width"])
     ShapeInferencePass()(graph)
-    return _dims(graph.graph.outputs[0]) == expected_output
+    _name_sizes(graph)
+    return all(_is_right(value, classifier, "batch") for value in graph.graph.outputs)
 
 
 def _refuse_wrong_exporters() -> None:
@@ -218,18 +209,47 @@ def _module_name(node: ir.Node) -> str:
     return module if is_layer and module else f"{module}.{operator}".lstrip(".")
 
 
-def _check_shapes(graph: ir.Model, expected_input: list[str], expected_output: list[str]) -> None:
-    """Refuse a graph whose declared shapes are not the ones that were asked for."""
-    for value, expected in (
-        (graph.graph.inputs[0], expected_input),
-        (graph.graph.outputs[0], expected_output),
+def _check_shapes(graph: ir.Model, classifier: Classifier, sizes: list[str]) -> None:
+    """Refuse a graph whose declared shapes are not the ones that were asked for.
+
+    Args:
+        graph: as it was traced.
+        classifier: what it was traced of.
+        sizes: batch, height and width, as numbers or as names.
+    """
+    batch, height, width = sizes
+    expected = [batch, str(classifier.in_channels), height, width]
+    for value, right in (
+        (graph.graph.inputs[0], _dims(graph.graph.inputs[0]) == expected),
+        *((value, _is_right(value, classifier, batch)) for value in graph.graph.outputs),
     ):
-        actual = _dims(value)
-        if actual != expected:
+        if not right:
             raise TraceError(
-                f"the exporter gave {value.name} the shape [{', '.join(actual)}]; expected "
-                f"[{', '.join(expected)}]: the model fixes a dimension; try --static"
+                f"the exporter gave {value.name} the shape [{', '.join(_dims(value))}], for images "
+                f"[{', '.join(expected)}] and {classifier.classes} classes: the model fixes a "
+                "dimension; try --static"
             )
+
+
+def _name_sizes(graph: ir.Model) -> None:
+    """Name the sizes of maps after their output, where inference made up a name or had none."""
+    for value in graph.graph.outputs:
+        dims = value.shape or ()
+        if len(dims) == 4:
+            names = (None, None, f"{value.name}_height", f"{value.name}_width")
+            value.shape = ir.Shape(
+                name if name and not isinstance(dim, int) else dim
+                for dim, name in zip(dims, names, strict=True)
+            )
+
+
+def _is_right(value: ir.Value, classifier: Classifier, batch: str) -> bool:
+    """Return whether an output is one row an image, or one of several maps of its size."""
+    dims = _dims(value)
+    if len(classifier.outputs) == 1:
+        return dims == [batch, str(classifier.classes)]
+    free = not batch.isdigit()
+    return len(dims) == 4 and dims[0] == batch and all(d.isdigit() != free for d in dims[2:])
 
 
 def _dims(value: ir.Value) -> list[str]:

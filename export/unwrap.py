@@ -17,7 +17,7 @@ from torch import Tensor
 
 from runtime.errors import CheckpointError
 
-__all__ = ["Unwrapped", "unwrap"]
+__all__ = ["Unwrapped", "bare", "unwrap"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "module")
 """Keys of a document that hold a state dict, or another wrapper."""
@@ -138,16 +138,20 @@ def _split(weights: dict[str, Tensor], *, ema: bool) -> tuple[dict[str, Tensor],
     return plain, False, copy
 
 
+def bare(name: str) -> str:
+    """Return a tensor's name without the prefixes that wrappers add."""
+    *parts, last = name.split(".")
+    return ".".join([*(part for part in parts if part not in PREFIXES), last])
+
+
 def _without_prefixes(weights: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     origins: dict[str, str] = {}
     for name in weights:
-        parts = name.split(".")
-        kept = ".".join(part for part in parts[:-1] if part not in PREFIXES)
-        bare = f"{kept}.{parts[-1]}".lstrip(".")
-        if bare in origins:
+        short = bare(name)
+        if short in origins:
             raise CheckpointError(
-                f"'{path}' holds '{bare}' twice, as '{origins[bare]}' and as '{name}'; "
+                f"'{path}' holds '{short}' twice, as '{origins[short]}' and as '{name}'; "
                 "save the one that is meant on its own"
             )
-        origins[bare] = name
-    return {bare: weights[name] for bare, name in origins.items()}
+        origins[short] = name
+    return {short: weights[name] for short, name in origins.items()}

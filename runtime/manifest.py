@@ -105,6 +105,8 @@ class Variant:
     output: TensorInfo
     golden_tolerances: tuple[float, ...]
     """For each golden case: the largest absolute logit difference from PyTorch that is accepted."""
+    more_outputs: tuple[TensorInfo, ...] = ()
+    """What a head of several outputs gives beside the first; a classifier has none."""
     convolutions: PrecisionPromise | None = None
     """What runs in which precision, which an engine is held to; None where TensorRT does not read
     the graph as it is meant, so that no engine is to be built from it."""

@@ -19,7 +19,7 @@ from runtime.image_spec import ImageSpec
 if TYPE_CHECKING:
     from torchvision.models import Weights
 
-__all__ = ["VERSIONS", "ImageNetWeights", "find_imagenet", "locate"]
+__all__ = ["VERSIONS", "ImageNetWeights", "find_imagenet", "locate", "published_image"]
 
 VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
 """The words for a person, and torchvision's names. The first are the classical weights, of which
@@ -87,19 +87,33 @@ def locate(weights: Weights, title: str, folder: Path) -> ImageNetWeights:
             f"'{path}' is damaged: its SHA-256 does not begin with {prefix}; "
             "remove it, and it is downloaded again"
         )
+    return ImageNetWeights(
+        path=path,
+        detail=f"{title}, {file}",
+        image=_image(weights),
+        labels=tuple(weights.meta["categories"]),
+    )
+
+
+def published_image(name: str) -> ImageSpec:
+    """Return the preprocessing of torchvision's first weights of the named model.
+
+    Raises:
+        OptionError: if it is one that no ImageSpec describes.
+    """
+    from torchvision.models import get_model_weights
+
+    return _image(next(iter(get_model_weights(name))).value)
+
+
+def _image(weights: Weights) -> ImageSpec:
     transforms = weights.transforms()
-    image = ImageSpec(
+    return ImageSpec(
         resize=transforms.resize_size[0],
         crop=transforms.crop_size[0],
         mean=tuple(transforms.mean),
         std=tuple(transforms.std),
         interpolation=transforms.interpolation.value,
-    )
-    return ImageNetWeights(
-        path=path,
-        detail=f"{title}, {file}",
-        image=image,
-        labels=tuple(weights.meta["categories"]),
     )
 
 
