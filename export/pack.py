@@ -137,6 +137,8 @@ def _convolutions(graph: ir.Model, side: int) -> PrecisionPromise | None:
         graph: of a variant.
         side: of the model's own images, which a graph of a fixed shape need not take.
     """
+    if len(graph.graph.outputs) != 1:  # an engine of ours is a classifier
+        return None
     try:
         check_quantized(graph)
     except OptionError:

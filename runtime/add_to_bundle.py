@@ -30,7 +30,7 @@ def add_to_bundle(
         folder: of the bundle.
         files: by path with forward slashes.
         engines: those among the files, by a name that no variant has.
-        without: paths to leave out; neither a variant nor a golden case may need them.
+        without: paths to leave out, and with them the variants whose file is among them.
 
     Raises:
         BundleError: if a file of the bundle was altered, or the folder cannot be written; it is
@@ -49,6 +49,13 @@ def add_to_bundle(
                 if listed[path] != bundle.manifest.files[path]:
                     raise BundleError(f"'{folder / path}' was altered; copy or export it again")
             together = {**bundle.manifest.engines, **engines}
-            return dataclasses.replace(bundle.manifest, engines=together, files=listed)
+            variants = {
+                name: variant
+                for name, variant in bundle.manifest.variants.items()
+                if variant.file not in without
+            }
+            return dataclasses.replace(
+                bundle.manifest, variants=variants, engines=together, files=listed
+            )
 
         return publish(folder, {**kept, **files}, describe)

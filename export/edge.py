@@ -1,0 +1,140 @@
+"""Makes an edge bundle: what one kind of device needs, and nothing more, as a folder and a .tar.gz.
+
+To a bundle it adds a wheel of this project, whose base install needs neither torch nor onnx; the
+trtexec commands that build the same engines; timings of kernels, if there are any. It leaves out
+what only whoever exports wants to see, and variants that the device's backend does not read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.pack import PARITY_FILE
+from export.wheel import make_wheel
+from runtime.add_to_bundle import add_to_bundle
+from runtime.bundle import Bundle
+from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
+from runtime.errors import OptionError
+from runtime.locking import replace
+from runtime.manifest import MANIFEST_FILE, Variant
+from runtime.timing_cache import TIMINGS
+from runtime.trtexec import trtexec_command
+
+__all__ = ["EDGES", "Edge", "find_edge", "pack_edge", "trtexec_commands"]
+
+TRTEXEC_FILE = "trtexec.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """A kind of device."""
+
+    name: str
+    flavour: str
+    """The TensorRT it has; empty where it has none, or nobody knows."""
+    newest_opset: int
+    """That its software is sure to read."""
+    majors: tuple[int, ...] = ()
+    """Of the TensorRT releases it may have."""
+
+
+EDGES = (
+    # JetPack 6 has TensorRT 10.3, whose parser reads opset 20 at most; JetPack 7 has 10.13 or 11.
+    Edge(name="jetson", flavour="tensorrt", newest_opset=19, majors=(10, 11)),
+    Edge(name="rtx", flavour="tensorrt_rtx", newest_opset=23),
+    Edge(name="generic", flavour="", newest_opset=23),
+)
+
+
+def find_edge(name: str, opset: int) -> Edge:
+    """Return the kind of device of that name, for a graph of that opset.
+
+    Raises:
+        OptionError: if there is none, or it does not read the opset.
+    """
+    for edge in EDGES:
+        if edge.name == name:
+            if opset > edge.newest_opset:
+                raise OptionError(
+                    f"--edge {name}: given opset {opset}; its TensorRT reads up to "
+                    f"{edge.newest_opset}. Leave --opset out"
+                )
+            return edge
+    raise OptionError(
+        f"--edge: given '{name}'; expected one of {', '.join(edge.name for edge in EDGES)}"
+    )
+
+
+def pack_edge(
+    bundle: Bundle, edge: Edge, request: EngineRequest, timings: Path | None
+) -> tuple[Bundle, Path]:
+    """Return the bundle made fit for a device, and the .tar.gz of it, which lies beside it.
+
+    Args:
+        bundle: just published; it is published anew.
+        edge: the kind of device.
+        request: how engines are to be built on it.
+        timings: a folder with timings of kernels; all that it has go along.
+
+    Raises:
+        BundleError: if the bundle cannot be written.
+        OptionError: if the device's TensorRT cannot build what is requested.
+        OSError: if the archive cannot be written.
+    """
+    name, wheel = make_wheel()
+    files = {name: wheel}
+    without = {PARITY_FILE}
+    if edge.flavour:
+        without |= {
+            variant.file
+            for key, variant in bundle.manifest.variants.items()
+            if variant.convolutions is None and key != "fp32"
+        }
+    if edge.majors:
+        variants = bundle.manifest.variants
+        orders = order_engines(variants, bundle.manifest.image, request)
+        commands = trtexec_commands(variants, orders, edge.majors)
+        files[TRTEXEC_FILE] = "\n".join([*commands, ""]).encode()
+    if timings is not None:
+        files |= {path.name: path.read_bytes() for path in sorted(timings.glob(TIMINGS))}
+    made = add_to_bundle(bundle.folder, files, {}, without)
+    archive = made.folder.with_name(f"{made.folder.name}.tar.gz")
+    replace(archive, _archive(made))
+    return made, archive
+
+
+def trtexec_commands(
+    variants: Mapping[str, Variant], orders: Sequence[EngineOrder], majors: Sequence[int]
+) -> list[str]:
+    """Return trtexec's commands for engines, each behind a comment that says for which release."""
+    lines = []
+    for major in majors:
+        for order in orders:
+            variant = variants[order.engine.variant]
+            command = trtexec_command(order, variant.file, variant.input.name, major)
+            lines += [f"# {order.name}, TensorRT {major}", command]
+    return lines
+
+
+def _archive(bundle: Bundle) -> bytes:
+    """Return the bundle as a .tar.gz: the same bundle gives the same bytes."""
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for path in _paths(bundle):
+            entry = tarfile.TarInfo(f"{bundle.folder.name}/{path}")
+            data = (bundle.folder / path).read_bytes()
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def _paths(bundle: Bundle) -> Sequence[str]:
+    return sorted([*bundle.manifest.files, MANIFEST_FILE])
