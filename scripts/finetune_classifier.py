@@ -21,13 +21,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command line)
-    model: Annotated[str, typer.Option(help="A ResNet of python -m export --list.")],
+    model: Annotated[str, typer.Option(help="A ResNet of python -m export --list, or auto.")],
     data: Annotated[
         Path, typer.Option(help="FOLDER/CLASS/..., FOLDER/train/CLASS/... or a CSV: path,label.")
     ],
     recipe: Annotated[str, typer.Option(help="freeze, discriminative, gradual or scratch.")],
     weights: Annotated[
         str, typer.Option(help="random, imagenet or a file; what suits the recipe, if not given.")
+    ] = "",
+    init: Annotated[
+        str, typer.Option(help="The law random weights are drawn by, as python -m export has it.")
     ] = "",
     output: Annotated[
         Path | None, typer.Option(help="A folder.  [default: artifacts/training/MODEL]")
@@ -51,6 +54,9 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
         bool, typer.Option("--balance", help="Let rare classes count as much as frequent ones.")
     ] = False,
     channels: Annotated[int | None, typer.Option(help="1 or 3; those of the weights.")] = None,
+    from_rgb: Annotated[
+        str, typer.Option(help="Turn RGB weights: repeat, mean, sum, luma or adapter.")
+    ] = "",
     resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of what the model sees.")] = None,
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "auto",
@@ -91,6 +97,8 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
             freeze_first=freeze_first,
         ),
         weights=weights,
+        init=init,
+        from_rgb=from_rgb,
         epochs=epochs,
         channels=channels,
         resize=resize,

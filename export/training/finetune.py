@@ -112,7 +112,7 @@ def _plan(order: Order, screen: Screen) -> Plan:
     data = find_data(order.data, order.shares, order.split_seed)
     if order.test and not data.test:
         raise OptionError(f"{data.origin}: there are no test images; leave --test out, or add some")
-    begun = start(order.model, order.weights, data.labels, order.channels, order.seed)
+    begun = start(order.model, order.load_options(), data.labels)
     plan = Plan(
         order=order,
         data=data,
@@ -122,7 +122,7 @@ def _plan(order: Order, screen: Screen) -> Plan:
         arithmetic=choose_arithmetic(order.precision),
     )
     screen.note(f"data: {data.origin}; {len(data.labels)} classes")
-    screen.note(f"start: {begun.origin}")
+    screen.note(f"start: {begun.name}, {begun.origin}")
     screen.note(f"arithmetic: {plan.arithmetic}, {torch.get_num_threads()} threads")
     if plan.keep_statistics:
         screen.note(f"batch norm keeps its statistics: a batch has but {order.pace.batch} images")

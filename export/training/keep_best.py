@@ -25,7 +25,7 @@ def keep_best(path: Path, plan: Plan, image: ImageSpec, state: State) -> None:
     best = state.best
     if best is state.history[-1]:
         metadata = TrainedModel(
-            model=plan.order.model,
+            model=plan.start.name,
             classes=len(plan.data.labels),
             labels=plan.data.labels,
             image=image,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from export.load import LoadOptions
 from export.training.augment import AUGMENTATIONS
 from export.training.recipes import RECIPES, Pace
 from export.training.schedule import SCHEDULES
@@ -38,6 +39,10 @@ class Order:
     pace: Pace
     weights: str = ""
     """As export has them; by default random for scratch and imagenet for the others."""
+    init: str = ""
+    """The law that random weights are drawn by; as torchvision does, if empty."""
+    from_rgb: str = ""
+    """How weights for RGB become weights for `channels`, as export.channels has it."""
     epochs: int = 0
     channels: int | None = None
     resize: int | None = None
@@ -97,6 +102,20 @@ class Order:
                 f"weights; given '{weights}'; {cure}"
             )
         return replace(self, weights=weights, epochs=self.epochs or _EPOCHS[self.recipe])
+
+    def load_options(self) -> LoadOptions:
+        """Return what of a resolved order concerns the weights it starts from.
+
+        Raises:
+            OptionError: if it cannot work.
+        """
+        return LoadOptions(
+            weights=self.weights,
+            seed=self.seed,
+            init=self.init,
+            channels=self.channels,
+            from_rgb=self.from_rgb,
+        )
 
     def geometry(self, image: ImageSpec) -> ImageSpec:
         """Return the preprocessing with the sizes that are asked for.

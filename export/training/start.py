@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -20,6 +20,8 @@ __all__ = ["Start", "start"]
 class Start:
     """Where a training starts from."""
 
+    name: str
+    """Of the model, in the catalogue."""
     module: ResNet
     """float32, on the CPU, with one class per label."""
     image: ImageSpec
@@ -32,24 +34,23 @@ class Start:
     """Of the weights, before a head was drawn anew."""
 
 
-def start(name: str, weights: str, labels: Sequence[str], channels: int | None, seed: int) -> Start:
+def start(name: str, options: LoadOptions, labels: Sequence[str]) -> Start:
     """Return the named model, ready to learn the labels.
 
     Args:
-        name: of the catalogue.
-        weights: as `export.load.LoadOptions` has them. Random ones are drawn as torchvision draws
-            them, which is where training starts well; export's are scattered to be told apart.
+        name: as `export.load.load` knows it.
+        options: the weights, in words or as a file, what is made of them, and a seed. Random ones
+            are drawn as torchvision draws them unless a law is named: that is where training
+            starts well, which is not what an export is drawn for.
         labels: the classes. A head for others, or for some without names, is drawn anew.
-        channels: None is as many as the weights have.
-        seed: of what is drawn.
 
     Raises:
         OptionError: if the model cannot be trained here, or takes no image files.
         DeployError: as `export.load.load`.
     """
-    random = weights == "random"
-    classes = len(labels) if random else None
-    options = LoadOptions(weights=weights, seed=seed, classes=classes, channels=channels)
+    random = options.weights == "random"
+    if random:
+        options = replace(options, classes=len(labels), init=options.init or "kaiming")
     classifier = load(name, options)
     module = classifier.module
     if not isinstance(module, ResNet):
@@ -58,17 +59,16 @@ def start(name: str, weights: str, labels: Sequence[str], channels: int | None, 
         raise OptionError(
             f"channels: given {classifier.in_channels}; expected 1 or 3, as image files have"
         )
-    keep_head = not random and tuple(labels) == classifier.labels
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        if random:
-            module.reset_parameters()
-        elif not keep_head:
+    keep_head = random or tuple(labels) == classifier.labels
+    if not keep_head:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(options.seed)
             module.fc = nn.Linear(module.fc.in_features, len(labels))
     return Start(
+        name=classifier.name,
         module=module,
         image=classifier.image,
-        origin=_describe(classifier, keep_head=random or keep_head),
+        origin=_describe(classifier, keep_head=keep_head),
         trained=not random,
         sha256=classifier.weights.sha256,
     )
@@ -76,5 +76,5 @@ def start(name: str, weights: str, labels: Sequence[str], channels: int | None, 
 
 def _describe(classifier: Classifier, *, keep_head: bool) -> str:
     weights = classifier.weights
-    head = "" if keep_head else f"; the head of {classifier.classes} classes drawn anew"
-    return f"{weights.origin} weights, {weights.detail}{head}"
+    head = [] if keep_head else [f"the head of {classifier.classes} classes is drawn anew"]
+    return "; ".join([f"{weights.origin} weights, {weights.detail}", *classifier.notes, *head])

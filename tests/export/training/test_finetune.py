@@ -9,6 +9,7 @@ import torch
 
 from export.checkpoint import read_checkpoint, write_checkpoint
 from export.load import LoadOptions, load
+from export.models.catalogue import find
 from export.training.find_data import find_data
 from export.training.finetune import finetune
 from export.training.recipes import Pace
@@ -197,3 +198,29 @@ def test_a_checkpoint_of_other_classes_is_not_judged(order, tmp_path):
     write_checkpoint(output / "best.safetensors", source.weights, renamed)
     with pytest.raises(CheckpointError, match="does not name the classes 0, 1, 2"):
         finetune(replace(order, output=output, epochs=1, test=True), QUIET)
+
+
+def test_rgb_weights_learn_grey_images_behind_an_adapter(order, tmp_path):
+    path = tmp_path / "rgb.pth"
+    torch.save(find("cifar_resnet20").build(classes=10, channels=3).state_dict(), path)
+    tuned = replace(
+        order,
+        model="auto",
+        weights=str(path),
+        from_rgb="adapter",
+        recipe="freeze",
+        schedule="cosine",
+        pace=Pace(batch=40, stage_epochs=1),
+        epochs=1,
+        output=tmp_path / "output",
+    )
+    outcome = finetune(tuned, QUIET)
+    classifier = load("auto", LoadOptions(weights=str(outcome.checkpoint)))
+    assert (classifier.name, classifier.in_channels, classifier.image.channels) == (
+        "cifar_resnet20",
+        1,
+        "L",
+    )
+    weights = read_checkpoint(outcome.checkpoint).weights
+    assert not torch.equal(weights["adapter.weight"], torch.full((3, 1, 1, 1), 1.0))
+    assert torch.equal(weights["conv1.weight"], torch.load(path, weights_only=True)["conv1.weight"])

@@ -54,7 +54,7 @@ def run(order: Order, path: Path, killer: Killer, seconds: float = 0.0) -> State
     """Train in what stands for a fresh process; by default the state is saved after every step."""
     order = order.resolve()
     data = find_data(order.data, order.shares, order.split_seed)
-    begun = start(order.model, order.weights, data.labels, order.channels, order.seed)
+    begun = start(order.model, order.load_options(), data.labels)
     plan = Plan(
         order=order,
         data=data,
