@@ -208,6 +208,12 @@ def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
 
 
 def _open(name: str, options: LoadOptions) -> Source:
+    if options.ema and options.weights in ("", "random", "embedded", *VERSIONS):
+        given = options.weights or "the model's own"
+        raise OptionError(
+            f"--ema: given {given} weights, which have no average over steps (EMA); "
+            "expected a checkpoint file: --weights FILE"
+        )
     if name != "auto":
         card = find(name)
         return open_source(

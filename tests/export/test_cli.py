@@ -85,6 +85,132 @@ def test_the_list_names_every_model_with_its_counted_size(capsys):
     assert max(map(len, lines)) <= 80
 
 
+def test_the_list_shows_every_family_and_cuts_nothing(capsys):
+    assert main(["--list"]) == 0
+    text = capsys.readouterr().out
+    for name in ("resnet152", "resnext50_32x4d", "wide_resnet50_2", "small_resnet18"):
+        assert f"\n{name} " in text
+    assert "cifar_resnet110" in text
+    assert "…" not in text
+
+
+@pytest.fixture(scope="module")
+def digits_weights():
+    """The embedded weights by the names of this project."""
+    from export.load import LoadOptions, load
+
+    return load("resnet20-digits", LoadOptions()).module.state_dict()
+
+
+def test_auto_needs_no_name_and_says_what_it_decided(digits_weights, tmp_path, capsys, monkeypatch):
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    half = {f"module.{k}": v.half() if v.ndim else v for k, v in digits_weights.items()}
+    torch.save({"model": half, "model_ema": half}, "lab.pth")
+    assert main(["auto", "--weights", "lab.pth", *DIGITS[1:]]) == 0
+    said = capsys.readouterr().err
+    assert "recognised cifar_resnet20 by the names (torchvision) and shapes" in said
+    assert "also holds an average over steps (EMA), 'model_ema': --ema takes it" in said
+    assert "converted float16 weights to float32" in said
+    assert "--resize --crop --mean --std" in said
+    manifest = json.loads((tmp_path / "artifacts/lab/manifest.json").read_text())
+    assert manifest["model"]["name"] == "cifar_resnet20"
+    assert main(["auto", "--weights", "lab.pth", "--ema", *DIGITS[1:]]) == 0
+    assert "took the average over steps (EMA) under ['model_ema']" in capsys.readouterr().err
+
+
+def test_auto_takes_everything_from_a_file_of_this_project(tmp_path):
+    from export.models.sources import WEIGHTS_FOLDER
+
+    file = str(WEIGHTS_FOLDER / "resnet20-digits.safetensors")
+    assert main(["auto", "--weights", file, *DIGITS[1:], "--output", str(tmp_path / "b")]) == 0
+    manifest = json.loads((tmp_path / "b/manifest.json").read_text())
+    assert (manifest["model"]["name"], manifest["labels"][3]) == ("resnet20-digits", "3")
+    assert manifest["image"]["mean"] == [0.3051]
+
+
+def test_weights_that_do_not_fit_are_a_table_and_one_error(digits_weights, tmp_path, capsys):
+    import torch
+
+    weights = {**digits_weights, "fc.weight": torch.zeros(10, 3)}
+    del weights["layer2.1.bn1.bias"]
+    torch.save(weights, tmp_path / "w.pth")
+    arguments = ["auto", "--weights", str(tmp_path / "w.pth"), *DIGITS[1:]]
+    assert main([*arguments, "--output", str(tmp_path / "b")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.split()[:4] == ["layer2", "1", "0", "0"] for line in lines)
+    assert any(line.split()[:4] == ["head", "0", "0", "1"] for line in lines)
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
+    assert (
+        "are not those of cifar_resnet20: 'layer2.1.bn1.bias' is missing (and 1 more)" in lines[-1]
+    )
+
+
+def test_inspect_tells_what_a_file_is(digits_weights, tmp_path, capsys):
+    import torch
+
+    torch.save({"net": digits_weights}, tmp_path / "w.pth")
+    assert main(["inspect", str(tmp_path / "w.pth")]) == 0
+    text = capsys.readouterr().out
+    assert "cifar_resnet20" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert main(["inspect", str(tmp_path / "w.pth"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["model"], document["classes"], document["channels"]) == (
+        "cifar_resnet20",
+        10,
+        1,
+    )
+    torch.save({**digits_weights, "x": torch.zeros(1)}, tmp_path / "w.pth")
+    assert main(["inspect", str(tmp_path / "w.pth"), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["diagnosis"] == {"elsewhere": {"unexpected": ["x"]}}
+    assert "no whole cifar_resnet20, the nearest model (tensors amiss: 1)" in captured.err
+
+
+def bad_files():
+    """Ten ways in which a checkpoint is none, or not of one model."""
+    import pickle
+
+    import torch
+
+    from export.models.catalogue import find
+
+    weights = find("small_resnet18").build(classes=2, channels=3).state_dict()
+    cifar = find("cifar_resnet20").build(classes=2, channels=3).state_dict()
+
+    def saved(document):
+        return lambda path: torch.save(document, path)
+
+    bomb = pickle.dumps(os.getcwd, 0)[:-1] + b"(tR."
+    nan, whole = torch.full((16,), torch.nan), torch.zeros(16, dtype=torch.int8)
+    return {
+        "is empty": lambda path: path.write_bytes(b""),
+        "git lfs pull": lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec"),
+        "damaged": lambda path: path.write_bytes(b"PK\x03\x04 and no more"),
+        "it would run 'torch.nn.modules.linear.Linear'": saved(torch.nn.Linear(2, 2)),
+        "it would run 'posix.getcwd'": lambda path: path.write_bytes(bomb),
+        "a value of type int under 'epoch'": saved({"epoch": 3, "lr": 0.1}),
+        "under 'model' and under 'net'": saved({"model": cifar, "net": cifar}),
+        "of no known layout": saved({"features.0.weight": torch.zeros(1)}),
+        "fit two families: small_resnet18": saved(weights),
+        "hold NaN or infinity in 'bn1.bias'": saved({**cifar, "bn1.bias": nan}),
+        "is 16 integer, expected 16 floating": saved({**cifar, "bn1.bias": whole}),
+        "twice, as 'fc.bias' and as 'module.fc.bias'": saved({**cifar, "module.fc.bias": nan}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("expected", bad_files())
+def test_a_bad_checkpoint_is_refused_in_one_line(expected, tmp_path, capsys):
+    bad_files()[expected](tmp_path / "w.pth")
+    arguments = ["auto", "--onnx", "--weights", str(tmp_path / "w.pth")]
+    assert main([*arguments, "--output", str(tmp_path / "b"), "--quiet"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert expected in line
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_static_shape_is_kept_and_checked(tmp_path):
     folder = tmp_path / "b"
     arguments = [*DIGITS, "--static", "2x1x8x8", "--output", str(folder)]
@@ -108,6 +234,15 @@ def test_a_static_shape_is_kept_and_checked(tmp_path):
         (["resnet20-digits", "--onnx", "--weights", "missing.pth"], "missing.pth"),
         (["resnet20-digits", "--onnx", "--labels", "missing.txt"], "missing.txt"),
         (["resnet20-digits", "--onnx", "--crop", "0"], "crop"),
+        (["auto", "--onnx"], "auto: given no weights; expected a checkpoint file"),
+        (["auto", "--onnx", "--weights", "random"], "auto: given random"),
+        (["inspect", "missing.pth"], "missing.pth"),
+        (["resnet18", "--onnx", "--init", "xavier"], "given 'xavier'"),
+        (["resnet18", "--onnx", "--head", "neck"], "given 'neck'"),
+        (["resnet18", "--onnx", "--from-rgb", "sum"], "given no channels"),
+        (["resnet20-digits", "--onnx", "--ema"], "have no average"),
+        (["resnet20-digits", "--onnx", "--init", "torch"], "--init torch: given weights"),
+        (["timm-models:resnet18", "--onnx"], "No module named 'timm-models'"),
         (["resnet20-digits", "--onnx", "--interpolation", "cubist"], "cubist"),
         (["resnet20-digits", "--onnx", "--output", "/proc/nowhere"], "/proc/nowhere"),
         (["resnet20-digits", "--onnx", "--no-such-option"], "--no-such-option"),
