@@ -9,13 +9,34 @@ from typing import Annotated
 
 import typer
 
+from runtime.engine_arguments import (
+    Dla,
+    HardwareCompatible,
+    Level,
+    Profiles,
+    Refit,
+    Rtx,
+    Strip,
+    Tf32,
+    TimingCache,
+    VersionCompatible,
+    Workspace,
+    engine_requests,
+    join_targets,
+)
+from runtime.engine_options import EngineOptions
 from runtime.errors import BackendMissingError, OptionError, VerdictError
 from runtime.terminal import Screen, run
 
 __all__ = ["main"]
 
-COMMANDS = ("model", "inspect")
+COMMANDS = ("model", "inspect", "plan")
 """Subcommands by name; whatever else stands first is the name of a model to export."""
+
+Tensorrt = Annotated[bool, typer.Option("--tensorrt", help="Build with TensorRT; needs a GPU.")]
+EdgeName = Annotated[
+    str, typer.Option(metavar="KIND", help="Pack for a device: jetson, rtx or generic.")
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -30,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] not in [[command] for command in COMMANDS]:
         arguments.insert(0, "model")
-    return run(app, "python -m export", arguments)
+    return run(app, "python -m export", join_targets(arguments))
 
 
 @app.callback()
@@ -75,6 +96,19 @@ def model(
     parity_budget: Annotated[
         float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
     ] = 12.0,
+    tensorrt: Tensorrt = False,
+    rtx: Rtx = "",
+    edge: EdgeName = "",
+    profile: Profiles = [],  # noqa: B006 (Typer makes a new one)
+    workspace: Workspace = None,
+    level: Level = 3,
+    tf32: Tf32 = False,
+    hardware_compatible: HardwareCompatible = "none",
+    version_compatible: VersionCompatible = False,
+    strip: Strip = False,
+    refit: Refit = False,
+    dla: Dla = None,
+    timing_cache: TimingCache = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
 ) -> None:
@@ -90,13 +124,31 @@ def model(
         raise OptionError(
             "no model given; see them with --list, then: python -m export NAME --onnx"
         )
-    if not onnx:
+    if not onnx and not edge:
         raise OptionError(f"nothing to make of {name}; say what: python -m export {name} --onnx")
+    engine_options = EngineOptions(
+        workspace_mib=workspace,
+        optimization_level=level,
+        tf32=tf32,
+        hardware_compatibility=hardware_compatible,
+        version_compatible=version_compatible,
+        refit=refit,
+        strip_weights=strip,
+        dla_core=dla,
+    )
+    requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
     from export.deliver import Order, deliver
     from export.diagnose import MisfitError
+    from export.edge import find_edge
+    from export.equip import device_request, equip
     from export.load import LoadOptions
     from export.show import show_delivery, show_misfits
+    from runtime.engine_orders import EngineRequest
+    from runtime.show_engines import raise_failures
 
+    device = find_edge(edge, opset) if edge else None
+    plain = EngineRequest(options=engine_options, profiles=tuple(profile))
+    packed = None if device is None else (device, device_request(requests, device, plain))
     options = LoadOptions(
         weights=weights,
         ema=ema,
@@ -116,7 +168,7 @@ def model(
     order = Order(
         name=name,
         options=options,
-        output=output or Path("artifacts") / _folder(name, weights),
+        output=output or Path("artifacts") / _folder(name, weights, edge),
         opset=opset,
         static_shape=_shape(static),
         parity_budget_gmacs=parity_budget,
@@ -126,7 +178,9 @@ def model(
     except MisfitError as error:
         show_misfits(error.diagnosis, screen)
         raise
-    show_delivery(delivery, screen)
+    equipment = equip(delivery.bundle, requests, packed, timing_cache, screen)
+    show_delivery(delivery, equipment, screen)
+    raise_failures(equipment.engines, screen)
 
 
 @app.command()
@@ -149,9 +203,55 @@ def inspect(
         raise VerdictError(inspection.problem)
 
 
-def _folder(name: str, weights: str) -> str:
+@app.command()
+def plan(
+    name: Annotated[str, typer.Argument(help="A name of --list.")],
+    tensorrt: Tensorrt = False,
+    rtx: Rtx = "",
+    edge: EdgeName = "",
+    profile: Profiles = [],  # noqa: B006 (Typer makes a new one)
+    workspace: Workspace = None,
+    level: Level = 3,
+    tf32: Tf32 = False,
+    hardware_compatible: HardwareCompatible = "none",
+    version_compatible: VersionCompatible = False,
+    strip: Strip = False,
+    refit: Refit = False,
+    dla: Dla = None,
+    opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 23.")] = 18,
+    static: Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say what engines would be built of a model, where, and whether they can be; build nothing."""
+    _require_extra()
+    engine_options = EngineOptions(
+        workspace_mib=workspace,
+        optimization_level=level,
+        tf32=tf32,
+        hardware_compatibility=hardware_compatible,
+        version_compatible=version_compatible,
+        refit=refit,
+        strip_weights=strip,
+        dla_core=dla,
+    )
+    requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
+    from export.edge import find_edge
+    from export.equip import device_request
+    from export.plan import plan
+    from export.show_plan import show_plan
+    from runtime.engine_orders import EngineRequest
+
+    device = find_edge(edge, opset) if edge else None
+    if not requests:
+        request = EngineRequest(options=engine_options, profiles=tuple(profile))
+        requests = (request if device is None else device_request((), device, request),)
+    show_plan(plan(name, _shape(static), device, requests, opset), Screen(json=json))
+
+
+def _folder(name: str, weights: str, edge: str) -> str:
     """Return the folder of a bundle nobody named: a name that is no plain word cannot be one."""
     plain = Path(weights).stem if name == "auto" else name
+    plain += f"-{edge}" if edge else ""
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in plain) or name
 
 

@@ -13,7 +13,7 @@ import torch
 from export.edge import Edge, trtexec_commands
 from export.models.catalogue import find
 from export.models.count import count_macs, count_parameters
-from export.trace import INPUT_NAME, OUTPUT_NAME
+from export.trace import INPUT_NAME
 from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
 from runtime.gpu import Gpu
 from runtime.manifest import TensorInfo, Variant
@@ -89,7 +89,7 @@ def plan(
         precision="float32",
         opset=opset,
         input=TensorInfo(name=INPUT_NAME, dtype="float", shape=dimensions),
-        output=TensorInfo(name=OUTPUT_NAME, dtype="float", shape=("batch", str(card.classes))),
+        output=TensorInfo(name="logits", dtype="float", shape=("batch", str(card.classes))),
         golden_tolerances=(),
         convolutions=PrecisionPromise(height=side, width=side, macs={"float32": macs}),
     )

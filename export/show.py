@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.parity import CaseParity, ParityReport
+from runtime.show_engines import engine_table, engines_document
 from runtime.table import text_table
 from runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from export.deliver import Delivery
     from export.diagnose import Diagnosis
+    from export.equip import Equipment
     from export.simplify import Simplification
 
 __all__ = ["show_catalogue", "show_delivery", "show_misfits"]
@@ -85,9 +87,9 @@ def show_misfits(diagnosis: Diagnosis, screen: Screen) -> None:
         screen.note(line)
 
 
-def show_delivery(delivery: Delivery, screen: Screen) -> None:
-    """Show the operators, the parity of every case, and where the bundle lies."""
-    bundle, report = delivery.bundle, delivery.check.report
+def show_delivery(delivery: Delivery, equipment: Equipment, screen: Screen) -> None:
+    """Show the operators, the parity of every case, the engines, and where the bundle lies."""
+    bundle, report = equipment.bundle, delivery.check.report
     screen.document(
         {
             "bundle": str(bundle.folder),
@@ -99,6 +101,8 @@ def show_delivery(delivery: Delivery, screen: Screen) -> None:
                 "after": dict(delivery.simplification.after),
                 "kept_because": delivery.simplification.kept_because,
             },
+            "engines": engines_document(equipment.engines),
+            "archive": None if equipment.archive is None else str(equipment.archive),
         }
     )
     screen.result(_operator_table(delivery.simplification))
@@ -110,7 +114,12 @@ def show_delivery(delivery: Delivery, screen: Screen) -> None:
             f"{len(left_out)} cases left out by --parity-budget: {left_out[0]} .. {left_out[-1]}"
         )
     screen.result("")
+    if bundle.manifest.engines:
+        screen.result(engine_table(equipment.engines))
+        screen.result("")
     screen.result(f"bundle {bundle.folder}")
+    if equipment.archive is not None:
+        screen.result(f"archive {equipment.archive}")
 
 
 def _operator_table(simplification: Simplification) -> str:

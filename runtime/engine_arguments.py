@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from runtime.engine_options import CURRENT_GPU, HARDWARE_COMPATIBILITIES
+from runtime.engine_options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
+from runtime.engine_orders import EngineRequest
 
 __all__ = [
     "Dla",
@@ -23,6 +25,7 @@ __all__ = [
     "TimingCache",
     "VersionCompatible",
     "Workspace",
+    "engine_requests",
     "join_targets",
     "split_targets",
 ]
@@ -91,3 +94,31 @@ def join_targets(arguments: Sequence[str]) -> list[str]:
 def split_targets(rtx: str) -> tuple[str, ...]:
     """Return the GPUs in what `join_targets` made of them; none stands for Ampere and newer."""
     return () if rtx == _ANY_TARGET else tuple(rtx.split(","))
+
+
+def engine_requests(
+    options: EngineOptions, profiles: Sequence[str], rtx: str, *, tensorrt: bool
+) -> tuple[EngineRequest, ...]:
+    """Return what a command line asks for: engines of TensorRT, of TensorRT-RTX, both or none.
+
+    Args:
+        options: all but flavour, profiles and targets.
+        profiles: as `parse_profile` takes them.
+        rtx: what `join_targets` made of --rtx; empty if it is not given.
+        tensorrt: whether --tensorrt is given.
+
+    Raises:
+        OptionError: if TensorRT-RTX lacks one of the options.
+    """
+    requests = []
+    if tensorrt:
+        requests.append(EngineRequest(options=options, profiles=tuple(profiles)))
+    if rtx:
+        requests.append(
+            EngineRequest(
+                options=dataclasses.replace(options, flavour="tensorrt_rtx"),
+                targets=split_targets(rtx),
+                profiles=tuple(profiles),
+            )
+        )
+    return tuple(requests)
