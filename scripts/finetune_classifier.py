@@ -1,7 +1,7 @@
 """Trains a ResNet on labelled images; what it writes exports as it is.
 
     python scripts/finetune_classifier.py --model resnet18 --data FOLDER --recipe discriminative
-    python -m export resnet18 --weights artifacts/training/resnet18/best.safetensors --onnx
+    python -m export auto --weights artifacts/training/resnet18/best.safetensors --onnx
 
 A training that was killed goes on when the same command is given again, and ends in the same bits.
 """
@@ -35,7 +35,7 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
     output: Annotated[
         Path | None, typer.Option(help="A folder.  [default: artifacts/training/MODEL]")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="15, or 100 from scratch, if not given.")] = 0,
+    epochs: Annotated[int, typer.Option(help="15, or 100 from scratch.", show_default=False)] = 0,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 32,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate of the head; the others in proportion.")
@@ -64,7 +64,7 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
     test_share: Annotated[float, typer.Option(help="Where the data is not split yet.")] = 0.15,
     split_seed: Annotated[int, typer.Option(help="Where the data is not split yet.")] = 0,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    threads: Annotated[int, typer.Option(help="0 is one a core.")] = 0,
+    threads: Annotated[int, typer.Option(help="One a core.", show_default=False)] = 0,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read images; none if they fit in memory.")
     ] = None,
@@ -116,7 +116,7 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
         workers=workers,
     )
     screen = Screen(json=json, quiet=quiet)
-    show_outcome(train(order, screen), model, screen)
+    show_outcome(train(order, screen), screen)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from runtime.terminal import Screen
 __all__ = ["show_outcome"]
 
 
-def show_outcome(outcome: Outcome, model: str, screen: Screen) -> None:
+def show_outcome(outcome: Outcome, screen: Screen) -> None:
     """Show the best epoch, the test if there was one, and what to do next."""
     best, test = outcome.best, outcome.test
     screen.result(
@@ -27,7 +27,7 @@ def show_outcome(outcome: Outcome, model: str, screen: Screen) -> None:
             f"95 % interval {low:.1f} to {high:.1f}; mean over classes {test.mean_recall:.1f} %"
         )
         screen.result(_recalls(outcome.labels, test))
-    screen.result(f"next: python -m export {model} --weights {outcome.checkpoint} --onnx")
+    screen.result(f"next: python -m export auto --weights {outcome.checkpoint} --onnx")
     screen.document(
         {
             "checkpoint": str(outcome.checkpoint),

@@ -86,13 +86,13 @@ def test_what_is_done_is_not_done_again(outcome, learning):
 
 
 def test_the_outcome_is_shown_to_people_and_machines(outcome, capsys):
-    show_outcome(outcome, "cifar_resnet20", Screen())
+    show_outcome(outcome, Screen())
     text = capsys.readouterr().out
     low, high = outcome.test.interval
     assert f"test: {outcome.test.accuracy:.2f} % of 18 images" in text
     assert f"interval {low:.1f} to {high:.1f}" in text
-    assert f"python -m export cifar_resnet20 --weights {outcome.checkpoint} --onnx" in text
-    show_outcome(outcome, "cifar_resnet20", Screen(json=True))
+    assert f"python -m export auto --weights {outcome.checkpoint} --onnx" in text
+    show_outcome(outcome, Screen(json=True))
     document = json.loads(capsys.readouterr().out)
     assert document["test"]["images"] == {"0": 6, "1": 6, "2": 6}
     assert len(document["history"]) == 8
