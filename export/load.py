@@ -14,108 +14,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from export.channels import check_way, for_channels, port_stem
+from export.channels import for_channels, port_stem
+from export.classifier import MAX_CHANNELS, MAX_CLASSES, Classifier, LoadOptions
 from export.diagnose import MisfitError
-from export.heads import attach_head, check_head
+from export.heads import attach_head
 from export.identify import build_for, nearest
 from export.models.catalogue import find
 from export.models.fit import fit
 from export.models.imagenet import VERSIONS
-from export.models.initialise import check_initialisation, initialise
+from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.models.sources import Source, open_source, open_unnamed
+from export.prepare import prepare_image, read_labels
 from runtime.errors import CheckpointError, OptionError
-from runtime.image_spec import ImageSpec
 from runtime.manifest import WeightsInfo
 
 __all__ = ["Classifier", "LoadOptions", "load"]
 
-MAX_CLASSES = 100_000
-MAX_CHANNELS = 1024
-"""Far more than any real model has; beyond them memory runs out before a message can say why."""
+_AS_IT_COMES = LoadOptions()
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadOptions:
-    """What a person asks for; None leaves a thing to the weights.
-
-    Raises:
-        OptionError: if a number is out of range.
-    """
-
-    weights: str = ""
-    """"random", "embedded", "imagenet", "imagenet-v2" or a file; "" is the model's own default."""
-    seed: int = 0
-    """Of random weights."""
-    init: str = ""
-    """The law random weights are drawn by, of export.models.initialise; "" is "scattered"."""
-    ema: bool = False
-    """Take the average over the training's steps, where a file has both."""
-    from_rgb: str = ""
-    """How weights for RGB become weights for `channels`, one of export.channels.WAYS; "" if they
-    are not to."""
-    classes: int | None = None
-    channels: int | None = None
-    head: str = "logits"
-    """What is given back, one of export.heads.HEADS."""
-    labels: Path | None = None
-    """A UTF-8 text file with one label a line."""
-    resize: int | None = None
-    """Shorter side after resizing, in pixels."""
-    crop: int | None = None
-    """Side of the central square, in pixels."""
-    mean: tuple[float, ...] | None = None
-    """One per channel, or one for all; in units of the weights' value range, 0 to 1 as a rule."""
-    std: tuple[float, ...] | None = None
-    """Likewise."""
-    interpolation: str | None = None
-
-    def __post_init__(self) -> None:
-        for what, given, low, high in (
-            ("seed", self.seed, 0, 2**63 - 1),
-            ("classes", self.classes, 1, MAX_CLASSES),
-            ("channels", self.channels, 1, MAX_CHANNELS),
-        ):
-            if given is not None and not low <= given <= high:
-                raise OptionError(f"{what}: given {given}; expected {low} to {high}")
-        check_head(self.head)
-        if self.head != "logits" and self.labels:
-            raise OptionError(f"--labels: given with --head {self.head}, which has no classes")
-        if self.init:
-            check_initialisation(self.init)
-        if self.from_rgb:
-            check_way(self.from_rgb, self.channels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classifier:
-    """A model that is ready to be run, traced or measured."""
-
-    name: str
-    module: nn.Module
-    """In eval mode, float32, on the CPU, without gradients."""
-    image: ImageSpec
-    labels: tuple[str, ...]
-    """One per class; empty where nothing is known of them."""
-    weights: WeightsInfo
-    in_channels: int
-    classes: int
-    """Of the head: for features, how many there are; for stages, the channels of the last."""
-    outputs: tuple[str, ...] = ("logits",)
-    """The names of what the module returns, in order."""
-    samples: str = "photographs"
-    """The sample images it can be shown, as export.samples names them."""
-    notes: tuple[str, ...] = ()
-    """What was decided on the way that the person did not say: a line each."""
-
-
-def load(name: str, options: LoadOptions = LoadOptions()) -> Classifier:
+def load(name: str, options: LoadOptions = _AS_IT_COMES) -> Classifier:
     """Return the named classifier with the weights, preprocessing and labels that are asked for.
 
     Raises:
@@ -153,8 +77,8 @@ def _from_catalogue(name: str, options: LoadOptions) -> Classifier:
         source = _port(source, options.channels or source.channels, options.from_rgb)
     else:
         _check_agreement("channels", options.channels, source.channels, MAX_CHANNELS, source)
-    image = _prepare(source.image, options)
-    labels = _read_labels(options.labels, source.classes) if options.labels else source.labels
+    image = prepare_image(source.image, options)
+    labels = read_labels(options.labels, source.classes) if options.labels else source.labels
     module = _build(source, options)
     weights = WeightsInfo(
         origin=source.origin,
@@ -199,8 +123,8 @@ def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
     return Classifier(
         name=name,
         module=found.module,
-        image=_prepare(found.image, options),
-        labels=_read_labels(options.labels, found.classes) if options.labels else found.labels,
+        image=prepare_image(found.image, options),
+        labels=read_labels(options.labels, found.classes) if options.labels else found.labels,
         weights=weights,
         in_channels=found.channels,
         classes=found.classes,
@@ -260,44 +184,6 @@ def _check_agreement(what: str, asked: int | None, found: int, most: int, source
         )
     if found > most:
         raise CheckpointError(f"the {source.title} have {found} {what}; expected {most} at most")
-
-
-def _prepare(image: ImageSpec, options: LoadOptions) -> ImageSpec:
-    """Return the preprocessing with what a person said of it."""
-    count = image.channel_count
-    mean = options.mean or image.mean
-    std = options.std or image.std
-    prepared = replace(
-        image,
-        resize=image.resize if options.resize is None else options.resize,
-        crop=image.crop if options.crop is None else options.crop,
-        mean=mean * count if len(mean) == 1 else mean,
-        std=std * count if len(std) == 1 else std,
-        interpolation=options.interpolation or image.interpolation,
-    )
-    if prepared.crop > prepared.resize and (options.resize or options.crop):
-        raise OptionError(
-            f"image size: crop {prepared.crop} is larger than resize {prepared.resize} and would "
-            "have black borders; give both --resize and --crop"
-        )
-    return prepared
-
-
-def _read_labels(path: Path, classes: int) -> tuple[str, ...]:
-    try:
-        labels = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise OptionError(
-            f"cannot read labels from '{path}': {reason}; expected one label a line"
-        ) from None
-    if len(labels) != classes or not all(labels):
-        empty = labels.count("")
-        raise OptionError(
-            f"labels: '{path}' has {len(labels)} lines, {empty} of them empty; "
-            f"expected {classes}, one label a class"
-        )
-    return labels
 
 
 def _build(source: Source, options: LoadOptions) -> nn.Module:

@@ -298,6 +298,19 @@ def test_weights_of_another_model_are_refused(saved) -> None:
         load("resnet34", LoadOptions(weights=saved(torchvision_weights())))
 
 
+def test_weights_that_fit_two_families_load_by_the_name_that_is_chosen(saved) -> None:
+    weights = saved(find("small_resnet18").build(classes=4, channels=1).state_dict())
+    with pytest.raises(CheckpointError, match="fit two families: small_resnet18, and a resnet18"):
+        load("auto", LoadOptions(weights=weights))
+    classifier = load("small_resnet18", LoadOptions(weights=weights))
+    assert (classifier.classes, classifier.in_channels) == (4, 1)
+
+
+def test_weights_of_another_model_are_told_the_name_to_pass(saved) -> None:
+    with pytest.raises(CheckpointError, match="they are nearest to resnet18: pass that name, or"):
+        load("resnet50", LoadOptions(weights=saved(torchvision_weights())))
+
+
 def test_an_unknown_model_is_refused_before_anything_is_read() -> None:
     with pytest.raises(UnknownModelError, match="did you mean resnet18"):
         load("resnet81", LoadOptions(weights="missing.pth"))

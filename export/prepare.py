@@ -1,0 +1,59 @@
+"""What a person says of preprocessing and labels, in the place of what the weights say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from export.classifier import LoadOptions
+from runtime.errors import OptionError
+from runtime.image_spec import ImageSpec
+
+__all__ = ["prepare_image", "read_labels"]
+
+
+def prepare_image(image: ImageSpec, options: LoadOptions) -> ImageSpec:
+    """Return the preprocessing with what a person said of it.
+
+    Raises:
+        OptionError: if that cannot work.
+    """
+    count = image.channel_count
+    mean = options.mean or image.mean
+    std = options.std or image.std
+    prepared = replace(
+        image,
+        resize=image.resize if options.resize is None else options.resize,
+        crop=image.crop if options.crop is None else options.crop,
+        mean=mean * count if len(mean) == 1 else mean,
+        std=std * count if len(std) == 1 else std,
+        interpolation=options.interpolation or image.interpolation,
+    )
+    if prepared.crop > prepared.resize and (options.resize or options.crop):
+        raise OptionError(
+            f"image size: crop {prepared.crop} is larger than resize {prepared.resize} and would "
+            "have black borders; give both --resize and --crop"
+        )
+    return prepared
+
+
+def read_labels(path: Path, classes: int) -> tuple[str, ...]:
+    """Return the labels in a UTF-8 text file, one a line.
+
+    Raises:
+        OptionError: if it cannot be read, or has not one label a class.
+    """
+    try:
+        labels = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise OptionError(
+            f"cannot read labels from '{path}': {reason}; expected one label a line"
+        ) from None
+    if len(labels) != classes or not all(labels):
+        empty = labels.count("")
+        raise OptionError(
+            f"labels: '{path}' has {len(labels)} lines, {empty} of them empty; "
+            f"expected {classes}, one label a class"
+        )
+    return labels
