@@ -21,7 +21,14 @@ from runtime.errors import (
     OptionError,
     ProviderError,
 )
-from runtime.providers import PROVIDERS, describe_strays, find_missing_piece, loaded_libraries
+from runtime.plugin_provider import add_plugin
+from runtime.providers import (
+    PROVIDERS,
+    describe_strays,
+    find_missing_piece,
+    loaded_libraries,
+    settings,
+)
 from runtime.runner import Images, Logits
 
 try:
@@ -155,7 +162,7 @@ def _start(model: Path | bytes, accepted: list[str], threads: int) -> onnxruntim
     """Return a session of the accepted providers, the first of which is there."""
     wanted = PROVIDERS[accepted[0]]
     available = onnxruntime.get_available_providers()
-    if wanted.native_name not in available:
+    if wanted.native_name not in available and not wanted.plugin:
         raise ProviderError(f"provider '{accepted[0]}': {find_missing_piece(wanted)}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_FATAL
@@ -165,12 +172,15 @@ def _start(model: Path | bytes, accepted: list[str], threads: int) -> onnxruntim
     elif wanted.lesser and len(accepted) == 1:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     chosen = [PROVIDERS[name] for name in accepted if PROVIDERS[name].native_name in available]
+    if wanted.plugin:
+        chosen = []  # a session takes its providers either by name or by device
+        add_plugin(options, accepted[0], settings(wanted, model))
     try:
         with loaded_libraries(wanted):
             session = onnxruntime.InferenceSession(
                 model,
                 options,
-                providers=[(each.native_name, each.options) for each in chosen],
+                providers=[(each.native_name, settings(each, model)) for each in chosen],
                 enable_fallback=0,
             )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own

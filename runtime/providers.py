@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import io
 import re
 import warnings
@@ -17,7 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-__all__ = ["PROVIDERS", "Provider", "describe_strays", "find_missing_piece", "loaded_libraries"]
+from runtime.cache_folder import cache_folder
+
+__all__ = [
+    "PROVIDERS",
+    "Provider",
+    "describe_strays",
+    "find_missing_piece",
+    "loaded_libraries",
+    "settings",
+]
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,8 +48,12 @@ class Provider:
     """"cuda" of libonnxruntime_providers_cuda.so; empty where it is part of ONNX Runtime itself."""
     lesser: str = ""
     """The provider that a fallback takes instead; empty where there is none."""
+    plugin: str = ""
+    """The module of a provider that is a package of its own; empty where it is a library above."""
     options: dict[str, str] = field(default_factory=dict)
     """ONNX Runtime's options of this provider."""
+    cache_options: tuple[str, ...] = ()
+    """Those that name a folder in which it keeps the engines it builds."""
     note: str = ""
     """What a person who runs on it should know."""
 
@@ -57,11 +71,37 @@ PROVIDERS = {
         native_name="TensorrtExecutionProvider",
         library="tensorrt",
         lesser="cuda",
+        options={"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"},
+        cache_options=("trt_engine_cache_path", "trt_timing_cache_path"),
         # The provider has no option for it.
         note="TensorRT computes float32 with 10-bit mantissas unless NVIDIA_TF32_OVERRIDE=0 is set",
     ),
+    "rtx": Provider(
+        native_name="NvTensorRTRTXExecutionProvider",
+        plugin="onnxruntime_ep_nv_tensorrt_rtx",
+        lesser="cpu",
+        cache_options=("nv_runtime_cache_path",),
+        note="TensorRT-RTX computes float32 with 10-bit mantissas unless NVIDIA_TF32_OVERRIDE=0 "
+        "is set",
+    ),
 }
 """By the name that `--provider` takes."""
+
+
+def settings(provider: Provider, model: Path | bytes) -> dict[str, str]:
+    """Return ONNX Runtime's options of the provider for a model.
+
+    Engines are kept in a folder of the user's own, by the model's hash: TensorRT's provider names
+    them after the graph's structure, which models of other weights share.
+
+    Raises:
+        BackendError: if the folder cannot be made.
+    """
+    if not provider.cache_options:
+        return provider.options
+    data = model if isinstance(model, bytes) else model.read_bytes()
+    folder = str(cache_folder("engines", hashlib.sha256(data).hexdigest()))
+    return {**provider.options, **dict.fromkeys(provider.cache_options, folder)}
 
 
 @contextlib.contextmanager
@@ -115,6 +155,8 @@ def find_missing_piece(provider: Provider) -> str:
     """
     import onnxruntime
 
+    if provider.plugin:  # all it may lack was asked for when it was registered
+        return ""
     if provider.native_name not in onnxruntime.get_available_providers():
         return (
             f"the installed ONNX Runtime {onnxruntime.__version__} was built without it. "
