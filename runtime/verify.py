@@ -73,13 +73,19 @@ class VerifyReport:
         return next((check for check in self.checks if not check.passed), None)
 
 
-def verify(bundle: Bundle, provider: str = "cpu", engines: Sequence[str] = ()) -> VerifyReport:
+def verify(
+    bundle: Bundle,
+    provider: str = "cpu",
+    engines: Sequence[str] = (),
+    open_one: Callable[[Bundle, str], TensorRtRunner] = open_engine,
+) -> VerifyReport:
     """Return what became of every promise of the bundle's manifest.
 
     Args:
         bundle: the bundle.
         provider: "cpu", "cuda", "tensorrt" or "rtx"; it must be able to run every node.
         engines: names of engines to run instead of the variants.
+        open_one: opens an engine by its name.
 
     Raises:
         OptionError: if the bundle has no such engine.
@@ -104,7 +110,7 @@ def verify(bundle: Bundle, provider: str = "cpu", engines: Sequence[str] = ()) -
             described = _check_engine(bundle, name, engine)
             checks.append(described)
             if name in chosen and described.passed:
-                with open_engine(bundle, name) as opened:
+                with open_one(bundle, name) as opened:
                     runners.append(f"{name} in {opened.name}")
                     checks += _run_engine(bundle, _as_candidate(bundle, name, opened), sound)
     return VerifyReport(runners=tuple(runners), checks=tuple(checks))

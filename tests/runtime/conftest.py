@@ -1,5 +1,6 @@
 """Small real bundles: a net of two convolutions with dynamic batch, height and width."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from runtime.manifest import (
     WeightsInfo,
     metadata_props,
 )
+from runtime.precision import PrecisionPromise
 from runtime.publish import publish
 from runtime.tensor_file import write_tensor
 
@@ -119,6 +121,26 @@ def publish_tiny():
 def tiny_bundle(publish_tiny, tmp_path_factory):
     """Return a sound bundle that every test shares and none changes."""
     return publish_tiny(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+def _with_promise(manifest):
+    macs = 4 * 3 * 9 * 16 * 16 + 8 * 4 * 9 * 7 * 7
+    promise = PrecisionPromise(height=16, width=16, macs={"float32": macs})
+    variant = dataclasses.replace(manifest.variants["fp32"], convolutions=promise)
+    return dataclasses.replace(manifest, variants={"fp32": variant})
+
+
+@pytest.fixture(scope="session")
+def promising_bundle(publish_tiny, tmp_path_factory):
+    """Return a bundle of which engines can be built; tests share it and none changes it."""
+    folder = tmp_path_factory.mktemp("bundles") / "promising"
+    return publish_tiny(folder, change_manifest=_with_promise)
+
+
+@pytest.fixture
+def promising_folder(promising_bundle, tmp_path):
+    """Return the folder of such a bundle that a test may change; its name is not plain."""
+    return Path(shutil.copytree(promising_bundle.folder, tmp_path / "my bündel"))
 
 
 @pytest.fixture

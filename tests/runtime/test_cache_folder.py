@@ -24,14 +24,14 @@ def test_it_is_made_for_its_user_alone(cache):
 
 def test_a_folder_that_others_can_write_to_is_refused(cache):
     cache_folder("compiled").chmod(0o777)
-    with pytest.raises(BackendError, match="others can write to '.*compiled'.*XDG_CACHE_HOME"):
+    with pytest.raises(BackendError, match=r"others can write to '.*compiled'.*XDG_CACHE_HOME"):
         cache_folder("compiled")
 
 
 def test_so_is_one_below_such_a_folder(cache):
     cache_folder("engines", "abc")
     (cache / "resnet-deploy").chmod(0o775)
-    with pytest.raises(BackendError, match="others can write to '.*resnet-deploy'"):
+    with pytest.raises(BackendError, match=r"others can write to '.*resnet-deploy'"):
         cache_folder("engines", "abc")
 
 
