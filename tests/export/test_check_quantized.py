@@ -4,7 +4,10 @@ import onnx_ir as ir
 import pytest
 
 from export.check_quantized import check_quantized
-from runtime.errors import OptionError
+from runtime.build import build
+from runtime.engine_options import EngineOptions
+from runtime.errors import EngineError, OptionError
+from runtime.profile import parse_profile
 
 QUANTIZED = """
 <ir_version: 10, opset_import: ["" : 19]>
@@ -63,3 +66,27 @@ def test_an_integer_bias_is_refused():
     )
     with pytest.raises(OptionError, match=r"'conv1.bias' .* int32 values, as of a quantized bias"):
         check_quantized(graph(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("int8 zero = {0}", "int8 zero = {3}", "Non-zero zero point is not supported"),
+        (
+            "float[4] bias = {0, 0, 0, 0}> {",
+            "int32[4] none = {0, 0, 0, 0}, int32[4] integers = {0, 0, 0, 0}> {\n"
+            "    bias = DequantizeLinear<axis = 0>(integers, scales, none)",
+            "type Int32",
+        ),
+    ],
+)
+def test_what_is_refused_here_tensorrt_would_refuse_later(old, new, message):
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
+    options = EngineOptions(flavour="tensorrt_rtx", profiles=(parse_profile("1:2:4", 4, 8),))
+    assert build(ir.to_proto(graph(QUANTIZED)).SerializeToString(), options)
+    assert old in QUANTIZED
+    refused = graph(QUANTIZED.replace(old, new))
+    with pytest.raises(OptionError):
+        check_quantized(refused)
+    with pytest.raises(EngineError, match=message):
+        build(ir.to_proto(refused).SerializeToString(), options)

@@ -1,0 +1,59 @@
+"""Every family of the catalogue as an engine, built for real with TensorRT-RTX."""
+
+import onnx_ir as ir
+import pytest
+
+from export.build import build
+from export.fold import fold
+from export.load import LoadOptions, load
+from export.simplify import Simplifier
+from export.trace import trace, trace_static
+from runtime.engine_options import EngineOptions
+from runtime.plan_header import read_plan_header
+from runtime.profile import parse_profile
+
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
+
+FAMILIES = (
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+    "small_resnet18",
+    "cifar_resnet20",
+    "resnet20-digits",
+)
+"""The smallest of each family, and of each kind of block."""
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request):
+    """Return a classifier and its simplified graph."""
+    classifier = load(request.param, LoadOptions())
+    with Simplifier() as simplify:
+        return classifier, simplify(trace(fold(classifier))).graph
+
+
+def build_for_rtx(classifier, graph, *profiles, sms=("sm86", "sm89", "sm120")):
+    side, channels = classifier.image.crop, classifier.in_channels
+    options = EngineOptions(
+        flavour="tensorrt_rtx",
+        profiles=tuple(parse_profile(text, channels, side) for text in profiles),
+        target_sms=sms,
+    )
+    return build(graph, ir.to_proto(graph).SerializeToString(), side, options)
+
+
+def test_float32_with_dynamic_batch_and_size(family):
+    classifier, graph = family
+    side, channels = classifier.image.crop, classifier.in_channels
+    sizes = f"1x{channels}x{side}x{side}:2x{channels}x{side}x{side}:4x{channels}x{2 * side}x{side}"
+    made = build_for_rtx(classifier, graph, "1:8:32", sizes)
+    assert made.info.precision == {"float32": 1.0}
+    assert read_plan_header(made.plan).sms == ("sm86", "sm89", "sm120")
+
+
+def test_a_static_graph_needs_no_profile(digits):
+    with Simplifier() as simplify:
+        graph = simplify(trace_static(fold(digits), (4, 1, 8, 8))).graph
+    assert build_for_rtx(digits, graph).plan
