@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import BundleError, OptionError
 from runtime.manifest import MANIFEST_FILE, FileInfo, Manifest, Variant
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["Bundle"]
 
@@ -69,16 +73,27 @@ class Bundle:
         Raises:
             BundleError: if the file is missing, was altered or leads outside the folder.
         """
-        expected = self.manifest.files[path]
-        with _open_inside(self.folder, path) as file:
-            # One byte more than expected, so that a longer file is told from the right one.
-            data = file.read(min(expected.size, os.fstat(file.fileno()).st_size) + 1)
-        if len(data) != expected.size or FileInfo.of(data) != expected:
-            raise BundleError(
-                f"'{self.folder / path}' was altered: given {self.inspect(path)}; expected "
-                f"{expected}; copy or export the bundle again"
-            )
+        data = self._read(path)
+        self._check(path, FileInfo.of(data))
         return data
+
+    def start_reading(self, path: str, pool: Executor) -> Callable[[], bytes]:
+        """Read a listed file now and hash it in the pool, which needs no interpreter meanwhile.
+
+        Returns:
+            What waits for the hash and then does as `read`.
+
+        Raises:
+            BundleError: as `read`, where it shows without the hash.
+        """
+        data = self._read(path)
+        hashing = pool.submit(FileInfo.of, data)
+
+        def finish() -> bytes:
+            self._check(path, hashing.result())
+            return data
+
+        return finish
 
     def inspect(self, path: str) -> FileInfo:
         """Return what a file of the folder really is, read in constant memory.
@@ -103,6 +118,23 @@ class Bundle:
             links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
             found += [(relative / name).as_posix() for name in (*names, *links)]
         return sorted(set(found) - known)
+
+    def _read(self, path: str) -> bytes:
+        size = self.manifest.files[path].size
+        with _open_inside(self.folder, path) as file:
+            if os.fstat(file.fileno()).st_size == size:
+                return file.read(size)
+        raise self._altered(path, self.inspect(path))
+
+    def _check(self, path: str, given: FileInfo) -> None:
+        if given != self.manifest.files[path]:
+            raise self._altered(path, given)
+
+    def _altered(self, path: str, given: FileInfo) -> BundleError:
+        return BundleError(
+            f"'{self.folder / path}' was altered: given {given}; expected "
+            f"{self.manifest.files[path]}; copy or export the bundle again"
+        )
 
 
 def _open_inside(folder: Path, path: str) -> BinaryIO:

@@ -1,24 +1,22 @@
 """Classifies image files with a bundle's model, in constant memory however many they are.
 
-The model is opened while the first images are read, and the next batch is read while the model runs
-the current one: reading, hashing, decoding and running all leave the interpreter. For the same
-reason numpy and Pillow are imported only where they are used, when the model is being read already.
+Done at once, because it leaves the interpreter: hashing the model and importing numpy and the
+backend; opening the model and reading the first images; running one batch and reading the next.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle
 from runtime.errors import ImageError, OptionError
-from runtime.open_runner import open_runner
+from runtime.open_runner import start_opening
 
 if TYPE_CHECKING:
     from runtime.classify import RankedClass
@@ -93,29 +91,20 @@ def classify_images(
     tensor = bundle.variant(request.variant).input
     _check_size(tensor, manifest.image)
     fixed = int(tensor.shape[0]) if tensor.shape[0].isdigit() else 0
-    # One thread more than processors: opening the model waits for the disk.
-    pool = ThreadPoolExecutor((os.cpu_count() or 1) + 1)
+    pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        opening = pool.submit(
-            open_runner,
-            bundle,
-            request.variant,
-            request.provider,
-            allow_fallback=request.allow_fallback,
-        )
+        open_model = start_opening(bundle, request.variant, pool)
         from runtime.images import find_images
 
         images = find_images(paths)
         chunks = _load_ahead(images, manifest.image, fixed or request.batch, pool)
-        first = next(chunks)
-        runner = opening.result()
-        answered = (
-            (chunk, _run(runner, chunk, fixed)) for chunk in itertools.chain([first], chunks)
-        )
+        runner = open_model(request.provider, allow_fallback=request.allow_fallback)
+        answered = ((chunk, _run(runner, chunk, fixed)) for chunk in chunks)
         results = _rank(answered, manifest.labels, request.top)
         yield Classification(runner=runner, images=images, results=results)
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Not waited for: Ctrl-C can leave the pool's own locks held, and then it never ends.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 _Chunk = list[tuple[Path, "Images | ImageError"]]
@@ -139,15 +128,19 @@ def _check_size(tensor: TensorInfo, spec: ImageSpec) -> None:
 def _load_ahead(
     images: Sequence[Path], spec: ImageSpec, size: int, pool: Executor
 ) -> Iterator[_Chunk]:
-    chunks = (
-        [(image, pool.submit(_load, image, spec)) for image in images[start : start + size]]
-        for start in range(0, len(images), size)
-    )
-    current = next(chunks, [])
-    while current:
-        following = next(chunks, [])  # under way while the caller works on the current one
-        yield [(image, loading.result()) for image, loading in current]
-        current = following
+    """Start to load the first chunk, and return an iterator that loads one more than is taken."""
+
+    def start_loading(first: int) -> list[tuple[Path, Future[Images | ImageError]]]:
+        chunk = images[first : first + size]
+        return [(image, pool.submit(_load, image, spec)) for image in chunk]
+
+    def take(current: list[tuple[Path, Future[Images | ImageError]]]) -> Iterator[_Chunk]:
+        for first in range(size, len(images) + size, size):
+            following = start_loading(first)  # under way while the caller works on this one
+            yield [(image, loading.result()) for image, loading in current]
+            current = following
+
+    return take(start_loading(0))
 
 
 def _load(image: Path, spec: ImageSpec) -> Images | ImageError:

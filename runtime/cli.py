@@ -24,7 +24,7 @@ from runtime.engine_arguments import (
     join_targets,
     split_targets,
 )
-from runtime.terminal import Screen, run
+from runtime.terminal import Screen, instant_interrupt, run
 
 __all__ = ["main"]
 
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @app.command()
+@instant_interrupt()
 def classify(
     bundle: Folder,
     images: Annotated[
@@ -95,6 +96,7 @@ def classify(
 
 
 @app.command()
+@instant_interrupt()
 def verify(
     bundle: Folder,
     json: Json = False,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
@@ -12,7 +14,7 @@ from runtime.self_contained import check_self_contained
 if TYPE_CHECKING:
     from runtime.onnx_runner import OnnxRunner
 
-__all__ = ["open_runner"]
+__all__ = ["Opener", "open_runner", "start_opening"]
 
 
 def open_runner(
@@ -31,23 +33,52 @@ def open_runner(
         BundleError: if the model was altered, is missing, or keeps weights outside itself.
         BackendError: if no backend here can run it as asked.
     """
+    with ThreadPoolExecutor(1) as pool:
+        return start_opening(bundle, variant, pool)(provider, allow_fallback=allow_fallback)
+
+
+def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
+    """Read a variant's model, hash it in the pool and import its backend meanwhile.
+
+    Returns:
+        What waits for the hash and then opens the model, as `open_runner` does.
+
+    Raises:
+        DeployError: as `open_runner`, where it shows as early.
+    """
     file = bundle.variant(variant).file
-    backend = _BACKENDS.get(PurePosixPath(file).suffix)
-    if backend is None:
+    import_backend = _BACKENDS.get(PurePosixPath(file).suffix)
+    if import_backend is None:
         known = ", ".join(_BACKENDS)
         raise BundleError(f"'{bundle.folder / file}' is no model; expected a file of {known}")
-    try:
-        return backend(bundle.read(file), provider, allow_fallback)
-    except BundleError as error:
-        raise BundleError(f"variant '{variant}': {error}") from None
+    read = bundle.start_reading(file, pool)
+    open_model = import_backend()
+
+    def finish(provider: str, *, allow_fallback: bool) -> OnnxRunner:
+        try:
+            return open_model(read(), provider, allow_fallback)
+        except BundleError as error:
+            raise BundleError(f"variant '{variant}': {error}") from None
+
+    return finish
 
 
-def _open_onnx(model: bytes, provider: str, allow_fallback: bool) -> OnnxRunner:  # noqa: FBT001 (passed on)
+class Opener(Protocol):
+    """Opens a model that was read, once its hash is known."""
+
+    def __call__(self, provider: str, *, allow_fallback: bool) -> OnnxRunner:
+        """Return the runner; raises what `open_runner` raises."""
+
+
+def _import_onnx() -> Callable[[bytes, str, bool], OnnxRunner]:
     from runtime.onnx_runner import OnnxRunner
 
-    check_self_contained(model)
-    return OnnxRunner.open(model, provider, allow_fallback=allow_fallback)
+    def open_model(model: bytes, provider: str, allow_fallback: bool) -> OnnxRunner:  # noqa: FBT001 (passed on)
+        check_self_contained(model)
+        return OnnxRunner.open(model, provider, allow_fallback=allow_fallback)
+
+    return open_model
 
 
-_BACKENDS = {".onnx": _open_onnx}
-"""By file name ending. Each imports its library only when called."""
+_BACKENDS = {".onnx": _import_onnx}
+"""By file name ending: what imports the library and returns what opens a model in it."""

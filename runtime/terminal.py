@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from runtime.errors import DeployError, OptionError
 if TYPE_CHECKING:
     import typer
 
-__all__ = ["Screen", "Step", "guard", "printable", "run"]
+__all__ = ["Screen", "Step", "guard", "instant_interrupt", "printable", "run"]
 
 INTERRUPTED = 130
 READER_LEFT = 141
@@ -61,10 +62,13 @@ def guard(work: Callable[[], int]) -> int:
     try:
         status = work()
         sys.stdout.flush()
-    except DeployError as error:
-        status = _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
         status = _fail("interrupted", INTERRUPTED)
+    except DeployError as error:
+        if _was_interrupted(error):
+            status = _fail("interrupted", INTERRUPTED)
+        else:
+            status = _fail(str(error), error.exit_status)
     except BrokenPipeError:
         status = READER_LEFT
     except MemoryError:
@@ -74,6 +78,26 @@ def guard(work: Callable[[], int]) -> int:
         status = _fail(f"{error.strerror or error}{where}", 2)
     _settle(sys.stdout)
     return status
+
+
+@contextlib.contextmanager
+def instant_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end the process there and then, where nothing has to be put in order first.
+
+    The exception it raises otherwise is not always heard: inside an import it can be swallowed, and
+    where a lock is being taken it can leave the lock held, for other threads to wait for.
+    """
+
+    def leave(*_: object) -> None:
+        # Not through sys.stderr, which may be in the middle of a line.
+        os.write(2, f"{_ERASE if os.isatty(2) else ''}error: interrupted\n".encode())
+        os._exit(INTERRUPTED)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def printable(text: str) -> str:
@@ -190,6 +214,15 @@ def _print(text: str) -> None:
         sys.stderr.write(_ERASE)
         sys.stderr.flush()
     sys.stdout.write(text + "\n")
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Return whether Ctrl-C is at the bottom of it.
+
+    Native modules that are interrupted while they are imported report an ImportError.
+    """
+    cause = error.__cause__ or error.__context__
+    return cause is not None and (isinstance(cause, KeyboardInterrupt) or _was_interrupted(cause))
 
 
 def _say(text: str) -> None:

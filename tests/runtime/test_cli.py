@@ -298,7 +298,7 @@ def test_interrupted_at_any_moment_it_says_so_in_one_line(tiny_bundle, photograp
         child = start("classify", tiny_bundle.folder, *photographs * 200)
         time.sleep(rng.uniform(0.05, 0.6))
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate()
+        _, err = child.communicate(timeout=30)
         if child.returncode == 130:
             assert err == "error: interrupted\n"
             told += 1

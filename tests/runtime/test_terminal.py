@@ -40,6 +40,20 @@ def test_failure_is_one_line_and_a_status(capsys, error, status, line):
     assert capsys.readouterr() == ("", line + "\n")
 
 
+def test_interruption_that_a_library_took_for_something_else_is_one(capsys):
+    def work():
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise ImportError("initialization failed") from error
+        except ImportError:
+            raise BundleError("the library is missing") from None
+
+    assert guard(work) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
 def test_reader_that_left_is_not_talked_about(capsys):
     assert guard(raising(BrokenPipeError())) == 141
     assert capsys.readouterr() == ("", "")
