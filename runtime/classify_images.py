@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runtime.manifest import TensorInfo
     from runtime.onnx_runner import OnnxRunner
     from runtime.runner import Images, Logits, Runner
+    from runtime.tensorrt_runner import TensorRtRunner
 
 __all__ = ["Classification", "Classified", "Request", "classify_images"]
 
@@ -33,10 +34,12 @@ class Request:
     """What shall run, and what is asked of it.
 
     Raises:
-        OptionError: if a number is less than 1.
+        OptionError: if a number is less than 1, or an engine is to run in a provider.
     """
 
     variant: str = "fp32"
+    engine: str = ""
+    """One of the bundle's engines, to run instead of the variant."""
     provider: str = "cpu"
     allow_fallback: bool = False
     top: int = 5
@@ -47,6 +50,8 @@ class Request:
     def __post_init__(self) -> None:
         if min(self.top, self.batch) < 1:
             raise OptionError(f"given top {self.top}, batch {self.batch}; expected at least 1 each")
+        if self.engine and self.provider != "cpu":
+            raise OptionError("an engine runs in TensorRT itself; leave --provider out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,7 @@ class Classified:
 class Classification:
     """Under way: what runs, on what, and what comes of it."""
 
-    runner: OnnxRunner
+    runner: OnnxRunner | TensorRtRunner
     images: Sequence[Path]
     results: Iterator[Classified]
     """One for each image, in order, as it comes."""
@@ -82,29 +87,51 @@ def classify_images(
         request: what shall run, and what is asked of it.
 
     Raises:
-        OptionError: if there is no such variant, no image, or the model takes other images than
+        OptionError: if there is no such variant, engine or image, or the model takes others than
             its preprocessing makes.
         BundleError: if the model is not what was published.
         BackendError: if the model cannot be run as asked, or yields NaN.
     """
     manifest = bundle.manifest
-    tensor = bundle.variant(request.variant).input
+    tensor = bundle.variant(_variant(bundle, request)).input
     _check_size(tensor, manifest.image)
     fixed = int(tensor.shape[0]) if tensor.shape[0].isdigit() else 0
     pool = ThreadPoolExecutor(os.cpu_count())
+    held = contextlib.ExitStack()
     try:
-        open_model = start_opening(bundle, request.variant, pool)
+        open_model = _start_opening(bundle, request, pool, held)
         from runtime.images import find_images
 
         images = find_images(paths)
         chunks = _load_ahead(images, manifest.image, fixed or request.batch, pool)
-        runner = open_model(request.provider, allow_fallback=request.allow_fallback)
+        runner = open_model()
         answered = ((chunk, _run(runner, chunk, fixed)) for chunk in chunks)
         results = _rank(answered, manifest.labels, request.top)
-        yield Classification(runner=runner, images=images, results=results)
+        with held:
+            yield Classification(runner=runner, images=images, results=results)
     finally:
         # Not waited for: Ctrl-C can leave the pool's own locks held, and then it never ends.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _variant(bundle: Bundle, request: Request) -> str:
+    if not request.engine:
+        return request.variant
+    from runtime.open_engine import find_engine
+
+    return find_engine(bundle, request.engine).variant
+
+
+def _start_opening(
+    bundle: Bundle, request: Request, pool: Executor, held: contextlib.ExitStack
+) -> Callable[[], OnnxRunner | TensorRtRunner]:
+    """Return what opens the model; an engine has to be closed, which `held` does."""
+    if not request.engine:
+        open_model = start_opening(bundle, request.variant, pool)
+        return lambda: open_model(request.provider, allow_fallback=request.allow_fallback)
+    from runtime.open_engine import open_engine
+
+    return lambda: held.enter_context(open_engine(bundle, request.engine))
 
 
 _Chunk = list[tuple[Path, "Images | ImageError"]]

@@ -68,6 +68,9 @@ def classify(
         bool, typer.Option("--allow-fallback", help="Accept a lesser provider, and say so.")
     ] = False,
     variant: Annotated[str, typer.Option(help="The form of the model to run.")] = "fp32",
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="Run this engine instead.", show_default=False)
+    ] = "",
     batch: Annotated[int, typer.Option(help="How many images to run at once.")] = 8,
 ) -> None:
     """Name what is in images, with probabilities.
@@ -81,7 +84,12 @@ def classify(
 
     screen = Screen(json=json, quiet=quiet)
     request = Request(
-        variant=variant, provider=provider, allow_fallback=allow_fallback, top=top, batch=batch
+        variant=variant,
+        engine=engine,
+        provider=provider,
+        allow_fallback=allow_fallback,
+        top=top,
+        batch=batch,
     )
     loaded = Bundle.load(bundle)
     with classify_images(loaded, images, request) as classification:

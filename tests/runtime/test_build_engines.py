@@ -13,6 +13,7 @@ import pytest
 from runtime.add_to_bundle import add_to_bundle
 from runtime.build_engines import build_engines, build_within_memory
 from runtime.bundle import Bundle
+from runtime.cli import main
 from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineRequest, order_engines
 from runtime.errors import BundleError, EngineError, EngineMemoryError
@@ -227,3 +228,22 @@ def test_the_command_line_builds_and_ends_in_one_line_for_what_it_cannot(promisi
     assert dataclasses.asdict(Bundle.load(promising_folder).manifest)["engines"] == {
         "fp32-rtx": {"file": "fp32-rtx.plan", "variant": "fp32"}
     }
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a GPU answers here")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "fp32-rtx"], "fp32-rtx.plan' needs an NVIDIA GPU, and none answers"),
+        (["--engine", "fp16-rtx"], "has no engine 'fp16-rtx'; it has: fp32-rtx"),
+        (["--engine", "fp32-rtx", "--provider", "cuda"], "leave --provider out"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["classify", "verify"])
+def test_classify_and_verify_take_an_engine_or_say_why_not(
+    promising_folder, photographs, capsys, verb, options, message
+):
+    build(promising_folder, "sm86")
+    images = [str(photographs[0])] if verb == "classify" else []
+    assert main([verb, str(promising_folder), *images, *options]) == 2
+    assert message in capsys.readouterr().err
