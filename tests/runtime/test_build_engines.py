@@ -247,3 +247,17 @@ def test_classify_and_verify_take_an_engine_or_say_why_not(
     images = [str(photographs[0])] if verb == "classify" else []
     assert main([verb, str(promising_folder), *images, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(find_gpu() is None, reason="no NVIDIA GPU answers here")
+@pytest.mark.parametrize("flavour", ["tensorrt", "tensorrt_rtx"])
+def test_an_engine_built_here_proves_itself_on_the_golden_inputs(promising_folder, flavour):
+    pytest.importorskip(flavour)
+    (outcome,) = build(promising_folder, flavour=flavour)
+    assert outcome.failure is None
+    bundle = Bundle.load(promising_folder)
+    report = verify(bundle, engines=[outcome.name])
+    assert report.passed
+    assert report.runners == (f"{outcome.name} in {flavour} {outcome.info.version}",)
+    assert Bundle.load(promising_folder).unlisted() == []  # what was compiled lies elsewhere
