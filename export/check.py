@@ -11,7 +11,7 @@ from export.answers import Answers
 from export.compare_weights import compare_weights
 from export.grid import Grid
 from export.load import Classifier
-from export.map_runner import open_outputs
+from runtime.onnx_runner import OnnxRunner
 from runtime.parity import FLOAT32_TOLERANCE, ParityReport, Truth, compare
 from runtime.terminal import Screen
 
@@ -41,7 +41,7 @@ def check(answers: Answers, folded: Classifier, model: bytes, grid: Grid, screen
         grid: what to compare on.
         screen: shows the progress.
     """
-    candidate = open_outputs(model, len(folded.outputs))
+    candidate = OnnxRunner.open(model)
     weights = compare_weights(folded.module, ir.from_proto(onnx.load_from_string(model)))
     with screen.step("check") as step, screen.progress("check", len(grid.cases)) as advance:
         truths = answers.wait()

@@ -26,7 +26,7 @@ from runtime.engine_arguments import (
 )
 from runtime.engine_options import EngineOptions
 from runtime.errors import BackendMissingError, OptionError, VerdictError
-from runtime.terminal import Screen, run
+from runtime.terminal import Screen, instant_interrupt, run
 
 __all__ = ["main"]
 
@@ -137,14 +137,15 @@ def model(
         dla_core=dla,
     )
     requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
-    from export.deliver import Order, deliver
-    from export.diagnose import MisfitError
-    from export.edge import find_edge
-    from export.equip import device_request, equip
-    from export.load import LoadOptions
-    from export.show import show_delivery, show_misfits
-    from runtime.engine_orders import EngineRequest
-    from runtime.show_engines import raise_failures
+    with instant_interrupt():
+        from export.deliver import Order, deliver
+        from export.diagnose import MisfitError
+        from export.edge import find_edge
+        from export.equip import device_request, equip
+        from export.load import LoadOptions
+        from export.show import show_delivery, show_misfits
+        from runtime.engine_orders import EngineRequest
+        from runtime.show_engines import raise_failures
 
     device = find_edge(edge, opset) if edge else None
     plain = EngineRequest(options=engine_options, profiles=tuple(profile))

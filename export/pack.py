@@ -14,7 +14,6 @@ import onnxruntime
 from export.check import Check
 from export.check_quantized import check_quantized
 from export.load import Classifier
-from export.map_runner import MapRunner
 from export.promise_precision import promise_precision
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
@@ -28,6 +27,7 @@ from runtime.manifest import (
     Variant,
     metadata_props,
 )
+from runtime.onnx_runner import OnnxRunner
 from runtime.parity import Truth
 from runtime.precision import PrecisionPromise
 from runtime.publish import publish
@@ -109,7 +109,7 @@ def _outputs(truth: Truth, graph: ir.Model, data: bytes) -> list[Logits]:
     """Return the right answer by output: the rows of a head of several are parted again."""
     if len(graph.graph.outputs) == 1:
         return [truth.logits]
-    shapes = [part.shape for part in MapRunner(data).maps(truth.case.images)]
+    shapes = [part.shape for part in OnnxRunner.open(data).outputs(truth.case.images)]
     ends = np.cumsum([np.prod(shape[1:], dtype=int) for shape in shapes])
     parts = np.split(truth.logits, ends[:-1], axis=1)
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -21,7 +21,7 @@ from runtime.open_runner import start_opening
 if TYPE_CHECKING:
     from runtime.classify import RankedClass
     from runtime.image_spec import ImageSpec
-    from runtime.manifest import TensorInfo
+    from runtime.manifest import TensorInfo, Variant
     from runtime.onnx_runner import OnnxRunner
     from runtime.runner import Images, Logits, Runner
     from runtime.tensorrt_runner import TensorRtRunner
@@ -93,7 +93,9 @@ def classify_images(
         BackendError: if the model cannot be run as asked, or yields NaN.
     """
     manifest = bundle.manifest
-    tensor = bundle.variant(_variant(bundle, request)).input
+    variant = bundle.variant(_variant(bundle, request))
+    _check_head(variant)
+    tensor = variant.input
     _check_size(tensor, manifest.image)
     fixed = int(tensor.shape[0]) if tensor.shape[0].isdigit() else 0
     pool = ThreadPoolExecutor(os.cpu_count())
@@ -135,6 +137,15 @@ def _start_opening(
 
 
 _Chunk = list[tuple[Path, "Images | ImageError"]]
+
+
+def _check_head(variant: Variant) -> None:
+    names = [output.name for output in variant.outputs]
+    if names in (["features"], [f"stage{number + 1}" for number in range(len(names))]):
+        raise OptionError(
+            f"the model gives {', '.join(names)}, not classes; run it from Python, or export it "
+            "with --head logits"
+        )
 
 
 def _check_size(tensor: TensorInfo, spec: ImageSpec) -> None:

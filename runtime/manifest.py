@@ -87,10 +87,13 @@ class GoldenCase:
         """The path of the images within the bundle."""
         return f"{self.folder}/input_0.pb"
 
-    @property
-    def output_file(self) -> str:
-        """The path of the logits within the bundle."""
-        return f"{self.folder}/output_0.pb"
+    def output_files(self, outputs: int) -> list[str]:
+        """Return the paths of the answers within the bundle, one for each output of the model."""
+        return [f"{self.folder}/output_{number}.pb" for number in range(outputs)]
+
+    def files(self, outputs: int) -> list[str]:
+        """Return the paths of the images and of the answers."""
+        return [self.input_file, *self.output_files(outputs)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,12 @@ class Variant:
     """For each golden case: the largest absolute logit difference from PyTorch that is accepted."""
     more_outputs: tuple[TensorInfo, ...] = ()
     """What a head of several outputs gives beside the first; a classifier has none."""
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """All outputs of the graph, in its order."""
+        return (self.output, *self.more_outputs)
+
     convolutions: PrecisionPromise | None = None
     """What runs in which precision, which an engine is held to; None where TensorRT does not read
     the graph as it is meant, so that no engine is to be built from it."""
@@ -180,9 +189,9 @@ class Manifest:
             self._check_variant(variant)
         for name, engine in self.engines.items():
             self._check_engine(name, engine)
-        for case in self.golden:
-            self._check_listed(case.input_file)
-            self._check_listed(case.output_file)
+        outputs = max(len(variant.outputs) for variant in self.variants.values())
+        for path in (p for case in self.golden for p in case.files(outputs)):
+            self._check_listed(path)
         if self.labels and len(self.labels) != self.model.classes:
             raise BundleError(
                 f"{MANIFEST_FILE}: {len(self.labels)} labels for {self.model.classes} classes"

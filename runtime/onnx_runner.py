@@ -29,7 +29,7 @@ from runtime.providers import (
     loaded_libraries,
     settings,
 )
-from runtime.runner import Images, Logits
+from runtime.runner import Images, Logits, join_outputs
 
 try:
     import onnxruntime
@@ -65,16 +65,16 @@ class OnnxRunner:
         self, session: onnxruntime.InferenceSession, provider: str, notes: tuple[str, ...] = ()
     ) -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
+        if [each.type for each in inputs] != ["tensor(float)"] or not outputs:
             given = ", ".join(each.type for each in inputs) or "nothing"
             raise BundleError(
                 f"the model takes {given} and gives {len(outputs)} outputs; expected one float32 "
-                "input and one output, as of a classifier of images"
+                "input and at least one output, as of a classifier of images"
             )
         self.notes = notes
         self._session = session
         self._provider = provider
-        self._input, self._output = inputs[0].name, outputs[0].name
+        self._input = inputs[0].name
         # A fixed dimension is an int; a dynamic one is its name, or None.
         self._shape = tuple(d if isinstance(d, int) else None for d in inputs[0].shape)
 
@@ -130,6 +130,17 @@ class OnnxRunner:
     def logits(self, images: Images) -> Logits:
         """Return one row of logits per image, in order. The array is the caller's to keep.
 
+        The maps of a head of several outputs are joined into that row, first output first: what
+        compares logits then compares maps.
+
+        Raises:
+            BackendError: if the images are not what the model takes, or the run fails.
+        """
+        return join_outputs(self.outputs(images))
+
+    def outputs(self, images: Images) -> list[Logits]:
+        """Return every output of the model, in its order. The arrays are the caller's to keep.
+
         Raises:
             BackendError: if the images are not what the model takes, or the run fails.
         """
@@ -143,13 +154,13 @@ class OnnxRunner:
                 f"expected float32 [{expected}]"
             )
         try:
-            logits: Logits = self._session.run([self._output], {self._input: images})[0]
+            outputs: list[Logits] = self._session.run(None, {self._input: images})
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise BackendError(
                 f"{self.name}: cannot run on images of shape {list(images.shape)} "
                 f"({_one_line(error)})"
             ) from None
-        return logits
+        return outputs
 
 
 def _chain(provider: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Images", "Logits", "Runner"]
+__all__ = ["Images", "Logits", "Runner", "join_outputs"]
 
 Images: TypeAlias = NDArray[np.float32]
 """float32 [batch, channels, height, width], normalised; see runtime.preprocess."""
@@ -25,3 +26,14 @@ class Runner(Protocol):
 
     def logits(self, images: Images) -> Logits:
         """Return one row of logits per image, in order. The array is the caller's to keep."""
+
+
+def join_outputs(outputs: Sequence[Logits]) -> Logits:
+    """Return one row an image: of a single output its own, of several all values one after another.
+
+    Args:
+        outputs: arrays [batch, ...], all of the same images.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+    return np.concatenate([part.reshape(len(part), -1) for part in outputs], axis=1)

@@ -28,6 +28,7 @@ from runtime.manifest import Engine, GoldenCase, TensorInfo, Variant, metadata_p
 from runtime.onnx_file import read_onnx
 from runtime.open_engine import find_engine, open_engine, read_bundled_engine
 from runtime.open_runner import open_runner
+from runtime.runner import join_outputs
 from runtime.schema import from_json
 from runtime.tensor_file import read_tensor
 
@@ -145,10 +146,12 @@ def _check_file(bundle: Bundle, path: str) -> Check:
 def _check_contract(bundle: Bundle, name: str, variant: Variant) -> Iterator[Check]:
     model, manifest = read_onnx(bundle.read(variant.file)), bundle.manifest
     yield _check(f"{name} input", " and ".join(map(str, model.inputs)), str(variant.input))
-    yield _check(f"{name} output", " and ".join(map(str, model.outputs)), str(variant.output))
+    given, promised = (" and ".join(map(str, each)) for each in (model.outputs, variant.outputs))
+    yield _check(f"{name} output", given, promised)
     yield _check(f"{name} opset", str(model.opset), str(variant.opset))
     yield _check(f"{name} channels", _dim(variant.input, 1), str(manifest.image.channel_count))
-    yield _check(f"{name} classes", _dim(variant.output, 1), str(manifest.model.classes))
+    if not variant.more_outputs:  # maps have channels, not classes
+        yield _check(f"{name} classes", _dim(variant.output, 1), str(manifest.model.classes))
     for key, expected in metadata_props(manifest.image, manifest.labels).items():
         yield _check(f"{name} {key}", model.metadata.get(key, "nothing"), expected)
 
@@ -174,7 +177,7 @@ def _run_engine(bundle: Bundle, candidate: _Candidate, sound: set[str]) -> Itera
 def _check_cases(bundle: Bundle, candidate: _Candidate, sound: set[str]) -> Iterator[Check]:
     tolerances = candidate.variant.golden_tolerances
     for case, tolerance in zip(bundle.manifest.golden, tolerances, strict=True):
-        if sound >= {case.input_file, case.output_file}:
+        if sound.issuperset(case.files(len(candidate.variant.outputs))):
             yield _check_golden(bundle, candidate, case, tolerance)
 
 
@@ -184,7 +187,8 @@ def _check_golden(
     name = f"{candidate.name} {case.folder}"
     try:
         images = read_tensor(bundle.read(case.input_file))
-        expected = read_tensor(bundle.read(case.output_file))
+        parts = case.output_files(len(candidate.variant.outputs))
+        expected = join_outputs([read_tensor(bundle.read(path)) for path in parts])
         if not candidate.accepts(images.shape):
             shape = "x".join(map(str, images.shape))
             given = f"{case.content}, {shape}, is outside its profiles"

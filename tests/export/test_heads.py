@@ -4,6 +4,8 @@ import torch
 
 from export.cli import main
 from export.load import LoadOptions, load
+from export.samples import sample_images
+from runtime.cli import main as runtime_main
 from runtime.errors import OptionError
 from runtime.tensor_file import read_tensor
 
@@ -68,3 +70,24 @@ def test_features_become_a_bundle_that_verifies(tmp_path) -> None:
     arguments = ["cifar_resnet20", "--onnx", "--head", "features", "--parity-budget", "0"]
     assert main([*arguments, "--quiet", "--output", folder]) == 0
     assert runtime(["verify", folder]) == 0
+
+
+def test_a_bundle_of_stage_maps_verifies_and_names_no_classes(tmp_path, capsys):
+    folder = str(tmp_path / "stages")
+    arguments = ["resnet20-digits", "--onnx", "--head", "stages", "--parity-budget", "0"]
+    assert main([*arguments, "--output", folder, "--quiet"]) == 0
+    assert runtime_main(["verify", folder]) == 0
+    assert "stage3" in capsys.readouterr().out
+    assert runtime_main(["classify", folder, str(sample_images("digits")[0])]) == 2
+    assert "gives stage1, stage2, stage3, not classes" in capsys.readouterr().err
+
+
+def test_a_changed_map_is_found_by_verify(tmp_path, capsys):
+    folder = tmp_path / "stages"
+    arguments = ["resnet20-digits", "--onnx", "--head", "stages", "--parity-budget", "0"]
+    assert main([*arguments, "--output", str(folder), "--quiet"]) == 0
+    last = folder / "test_data_set_0" / "output_2.pb"
+    data = last.read_bytes()
+    last.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert runtime_main(["verify", str(folder)]) == 1
+    assert "output_2.pb" in capsys.readouterr().err
