@@ -21,6 +21,7 @@ from runtime.engine_orders import EngineOrder
 from runtime.errors import DeployError, EngineError, EngineMemoryError
 from runtime.make_engine import MadeEngine, make_engine
 from runtime.preflight import Machine, preflight
+from runtime.publish import check_writable
 from runtime.schema import from_json, to_json
 from runtime.terminal import Screen
 
@@ -66,6 +67,7 @@ def build_engines(
     Raises:
         BundleError: if the bundle was altered or cannot be written.
     """
+    check_writable(bundle.folder)  # before hours of work
     return tuple(_build(bundle, order, machine, timings, screen) for order in orders)
 
 

@@ -86,6 +86,12 @@ def test_a_bundle_whose_graph_was_altered_gets_no_engine(promising_folder):
         build(promising_folder, "sm86")
 
 
+def test_a_bundle_that_cannot_be_written_is_refused_before_the_build(promising_folder):
+    (promising_folder / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"its file 'notes\.txt' is not part of the bundle"):
+        build(promising_folder, "sm86")
+
+
 def test_nothing_is_vouched_for_that_was_altered_meanwhile(promising_folder):
     (promising_folder / "parity.json").write_bytes(b"[]\n")
     with pytest.raises(BundleError, match=r"parity\.json' was altered"):
