@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import BundleError, OptionError
 from runtime.manifest import MANIFEST_FILE, FileInfo, Manifest, Variant
+from runtime.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -73,25 +74,31 @@ class Bundle:
         Raises:
             BundleError: if the file is missing, was altered or leads outside the folder.
         """
-        data = self._read(path)
+        with self._open(path) as file:
+            data = file.read()
         self._check(path, FileInfo.of(data))
         return data
 
-    def start_reading(self, path: str, pool: Executor) -> Callable[[], bytes]:
-        """Read a listed file now and hash it in the pool, which needs no interpreter meanwhile.
+    def start_snapshot(self, path: str, pool: Executor) -> Callable[[], Snapshot]:
+        """Copy a listed file now, and hash the copy in the pool.
+
+        For large files: a library can load the copy without another one. The hash is one native
+        call; anything more would wait for the interpreter as long as others import modules.
 
         Returns:
-            What waits for the hash and then does as `read`.
+            What waits for the hash and returns the copy, which is the caller's to close.
 
         Raises:
-            BundleError: as `read`, where it shows without the hash.
+            BundleError: if the file is missing or leads outside the folder, or, sooner or later,
+                if it was altered.
         """
-        data = self._read(path)
-        hashing = pool.submit(FileInfo.of, data)
+        with self._open(path) as file:
+            copy = Snapshot(file, self.manifest.files[path].size)
+        hashing = pool.submit(FileInfo.of, copy.view())
 
-        def finish() -> bytes:
+        def finish() -> Snapshot:
             self._check(path, hashing.result())
-            return data
+            return copy
 
         return finish
 
@@ -119,11 +126,11 @@ class Bundle:
             found += [(relative / name).as_posix() for name in (*names, *links)]
         return sorted(set(found) - known)
 
-    def _read(self, path: str) -> bytes:
-        size = self.manifest.files[path].size
-        with _open_inside(self.folder, path) as file:
-            if os.fstat(file.fileno()).st_size == size:
-                return file.read(size)
+    def _open(self, path: str) -> BinaryIO:
+        file = _open_inside(self.folder, path)
+        if os.fstat(file.fileno()).st_size == self.manifest.files[path].size:
+            return file
+        file.close()
         raise self._altered(path, self.inspect(path))
 
     def _check(self, path: str, given: FileInfo) -> None:

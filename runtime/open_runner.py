@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.self_contained import check_self_contained
+from runtime.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from runtime.onnx_runner import OnnxRunner
@@ -38,7 +40,7 @@ def open_runner(
 
 
 def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
-    """Read a variant's model, hash it in the pool and import its backend meanwhile.
+    """Copy a variant's model, hash it in the pool and import its backend meanwhile.
 
     Returns:
         What waits for the hash and then opens the model, as `open_runner` does.
@@ -51,12 +53,13 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
     if import_backend is None:
         known = ", ".join(_BACKENDS)
         raise BundleError(f"'{bundle.folder / file}' is no model; expected a file of {known}")
-    read = bundle.start_reading(file, pool)
+    take_snapshot = bundle.start_snapshot(file, pool)
     open_model = import_backend()
 
     def finish(provider: str, *, allow_fallback: bool) -> OnnxRunner:
         try:
-            return open_model(read(), provider, allow_fallback)
+            with contextlib.closing(take_snapshot()) as model:
+                return open_model(model, provider, allow_fallback)
         except BundleError as error:
             raise BundleError(f"variant '{variant}': {error}") from None
 
@@ -64,18 +67,18 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
 
 
 class Opener(Protocol):
-    """Opens a model that was read, once its hash is known."""
+    """Opens a model that was copied, once its hash is known."""
 
     def __call__(self, provider: str, *, allow_fallback: bool) -> OnnxRunner:
         """Return the runner; raises what `open_runner` raises."""
 
 
-def _import_onnx() -> Callable[[bytes, str, bool], OnnxRunner]:
+def _import_onnx() -> Callable[[Snapshot, str, bool], OnnxRunner]:
     from runtime.onnx_runner import OnnxRunner
 
-    def open_model(model: bytes, provider: str, allow_fallback: bool) -> OnnxRunner:  # noqa: FBT001 (passed on)
-        check_self_contained(model)
-        return OnnxRunner.open(model, provider, allow_fallback=allow_fallback)
+    def open_model(model: Snapshot, provider: str, allow_fallback: bool) -> OnnxRunner:  # noqa: FBT001 (passed on)
+        check_self_contained(model.view())
+        return OnnxRunner.open(model.source, provider, allow_fallback=allow_fallback)
 
     return open_model
 

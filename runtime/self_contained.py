@@ -32,7 +32,7 @@ _PATHS: dict[str, dict[int, str]] = {
 _NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 
 
-def check_self_contained(model: bytes) -> None:
+def check_self_contained(model: bytes | memoryview) -> None:
     """Return if every tensor of a serialized ONNX model lies in the model itself.
 
     Raises:
