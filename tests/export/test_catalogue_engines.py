@@ -3,6 +3,8 @@
 import onnx_ir as ir
 import pytest
 
+from calibration.ranges import ActivationRanges, Range
+from calibration.tap import activations
 from export.build import build
 from export.fold import fold
 from export.load import LoadOptions, load
@@ -51,6 +53,28 @@ def test_float32_with_dynamic_batch_and_size(family):
     made = build_for_rtx(classifier, graph, "1:8:32", sizes)
     assert made.info.precision == {"float32": 1.0}
     assert read_plan_header(made.plan).sms == ("sm86", "sm89", "sm120")
+
+
+def test_float16_for_turing_and_newer(family):
+    halve = pytest.importorskip("export.halve").halve
+    classifier, graph = family
+    half = halve(graph)
+    assert build_for_rtx(classifier, half, "1:8:32").info.precision == {"float16": 1.0}
+    turing = build_for_rtx(classifier, half, "1:8:32", sms=("sm75",))
+    assert read_plan_header(turing.plan).sms == ("sm75",)
+
+
+def test_int8_alone_and_with_float16_around_it(family):
+    quantize = pytest.importorskip("export.quantize").quantize
+    placement = pytest.importorskip("export.placement")
+    classifier, graph = family
+    # What the ranges are decides how exact an engine is, not whether it can be built.
+    some = {name: Range(low=-4.0, high=4.0) for name in activations(graph)}
+    ranges = ActivationRanges(grid="int8", method="none", tensors=some)
+    integers = quantize(graph, ranges, placement.TENSORRT, placement.head(graph))
+    assert build_for_rtx(classifier, integers, "1:8:32").info.precision == {"int8": 1.0}
+    mixed = pytest.importorskip("export.halve").halve(integers)
+    assert build_for_rtx(classifier, mixed, "1:8:32").info.precision == {"int8": 1.0}
 
 
 def test_a_static_graph_needs_no_profile(digits):
