@@ -145,7 +145,7 @@ class FileInfo:
     """In bytes."""
 
     @staticmethod
-    def of(data: bytes) -> FileInfo:
+    def of(data: bytes | memoryview) -> FileInfo:
         """Return what a file with these bytes must be."""
         return FileInfo(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
