@@ -19,8 +19,9 @@ COMMANDS = re.findall(r"^\$ (python -m .+)$", README, flags=re.MULTILINE)
 def folder(tmp_path_factory):
     """A folder that looks to the commands like a checkout, and takes what they write."""
     folder = tmp_path_factory.mktemp("checkout")
-    (folder / "export").mkdir()
-    (folder / "export" / "samples").symlink_to(ROOT / "export" / "samples")
+    for data in ("export/samples", "export/models/weights"):
+        (folder / data).parent.mkdir(parents=True, exist_ok=True)
+        (folder / data).symlink_to(ROOT / data)
     return folder
 
 
