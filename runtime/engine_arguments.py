@@ -6,12 +6,14 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runtime.engine_options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
-from runtime.engine_orders import EngineRequest
+
+if TYPE_CHECKING:
+    from runtime.engine_orders import EngineRequest
 
 __all__ = [
     "Dla",
@@ -110,6 +112,8 @@ def engine_requests(
     Raises:
         OptionError: if TensorRT-RTX lacks one of the options.
     """
+    from runtime.engine_orders import EngineRequest
+
     requests = []
     if tensorrt:
         requests.append(EngineRequest(options=options, profiles=tuple(profiles)))
