@@ -7,7 +7,10 @@ from calibration.ranges import ActivationRanges, Range
 from calibration.tap import activations
 from export.build import build
 from export.fold import fold
+from export.halve import halve
 from export.load import LoadOptions, load
+from export.placement import TENSORRT, head
+from export.quantize import quantize
 from export.simplify import Simplifier
 from export.trace import trace, trace_static
 from runtime.engine_options import EngineOptions
@@ -56,7 +59,6 @@ def test_float32_with_dynamic_batch_and_size(family):
 
 
 def test_float16_for_turing_and_newer(family):
-    halve = pytest.importorskip("export.halve").halve
     classifier, graph = family
     half = halve(graph)
     assert build_for_rtx(classifier, half, "1:8:32").info.precision == {"float16": 1.0}
@@ -65,15 +67,13 @@ def test_float16_for_turing_and_newer(family):
 
 
 def test_int8_alone_and_with_float16_around_it(family):
-    quantize = pytest.importorskip("export.quantize").quantize
-    placement = pytest.importorskip("export.placement")
     classifier, graph = family
     # What the ranges are decides how exact an engine is, not whether it can be built.
     some = {name: Range(low=-4.0, high=4.0) for name in activations(graph)}
     ranges = ActivationRanges(grid="int8", method="none", tensors=some)
-    integers = quantize(graph, ranges, placement.TENSORRT, placement.head(graph))
+    integers = quantize(graph, ranges, TENSORRT, head(graph))
     assert build_for_rtx(classifier, integers, "1:8:32").info.precision == {"int8": 1.0}
-    mixed = pytest.importorskip("export.halve").halve(integers)
+    mixed = halve(integers)
     assert build_for_rtx(classifier, mixed, "1:8:32").info.precision == {"int8": 1.0}
 
 

@@ -1,0 +1,211 @@
+"""Quantizes a float32 graph to int8 for one target, with the ranges that were measured.
+
+    an activation x     q = clip(round(x / s) + z)      one scale s and zero point z for the tensor
+    a weight w          q = clip(round(w / s[c]))       one scale for each output channel c
+    a bias b            q = round(b / (s s[c]))         int32, where the target wants it
+
+What was x is then (q - z) s. Where a pair of QuantizeLinear and DequantizeLinear stands, and who
+reads it, is the placement's to say. Weights are stored as integers, with their DequantizeLinear.
+Values that an operator only moves (MaxPool, Pad, Flatten) share the scale of where they came from,
+so that it can move the integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from calibration.ranges import ActivationRanges, Range
+from export.placement import MOVING, WEIGHTED, Pairs, Placement
+from export.weight_scales import WeightScales, clip_nothing
+from runtime.errors import OptionError
+
+__all__ = ["quantize"]
+
+_FINEST = 2.0**-12
+"""Least scale of a channel, as a share of the tensor's largest. A channel whose weights are smaller
+yet gives what is far below the step of its output's one scale; and float16 holds this scale."""
+
+_INPUTS = ("input", "weight", "bias")
+"""Of Conv and Gemm, by index."""
+
+_LARGEST_BIAS = 2.0**30
+"""Half of int32's range; the other half is the sum's of products."""
+
+
+def quantize(
+    graph: ir.Model,
+    ranges: ActivationRanges,
+    placement: Placement,
+    keep_float: Collection[str] = (),
+    weight_scales: WeightScales = clip_nothing,
+) -> ir.Model:
+    """Return a copy of a simplified float32 graph with int8 in it, as the placement's target wants.
+
+    Args:
+        graph: BatchNormalization folded; it is left as it is. Pixels that are quantized already
+            (see `export.pixels.fold_normalisation`) stay as they are.
+        ranges: of the graph's activations, for the placement's grid.
+        placement: TENSORRT or one for ONNX Runtime.
+        keep_float: names of nodes that stay in float32; usually those of `head`, at least.
+        weight_scales: how the steps of weights are chosen.
+
+    Raises:
+        OptionError: if a name is unknown, a range is missing or of another grid, or the graph is
+            quantized already or holds BatchNormalization.
+    """
+    result = graph.clone()
+    _refuse(result.graph, keep_float)
+    if ranges.grid != placement.grid.name:
+        raise OptionError(
+            f"ranges: given for {ranges.grid}; expected for {placement.grid.name}, which "
+            f"{placement.name} computes in"
+        )
+    dtype = ir.DataType[placement.grid.name.upper()]
+    pairs = placement.pairs(result.graph, keep_float)
+    for value, readers in pairs.items():
+        if not _is_quantized(value):
+            scale, zero_point = placement.grid.fit(_range(value, pairs, ranges))
+            _insert_pair(result.graph, value, readers, scale, zero_point, dtype)
+    for node in tuple(result.graph):
+        if node.op_type in WEIGHTED and node.name not in keep_float:
+            _quantize_weights(result.graph, node, placement, weight_scales)
+    return RemoveUnusedNodesPass()(result).model
+
+
+def _refuse(graph: ir.Graph, keep_float: Collection[str]) -> None:
+    unknown = set(keep_float) - {str(node.name) for node in graph}
+    if unknown:
+        raise OptionError(f"nodes to keep in float: the graph has no node '{min(unknown)}'")
+    for node in graph:
+        if node.op_type == "BatchNormalization":
+            raise OptionError(
+                f"'{node.name}' is a BatchNormalization; fold it into its convolution first: the "
+                "scales of weights are chosen for what is computed"
+            )
+        if node.op_type in WEIGHTED and _is_quantized(node.inputs[1]):
+            raise OptionError(f"'{node.name}' is quantized already; expected a float32 graph")
+
+
+def _is_quantized(value: ir.Value | None) -> bool:
+    node = value.producer() if value is not None else None
+    return node is not None and node.op_type == "DequantizeLinear"
+
+
+def _range(value: ir.Value, pairs: Pairs, ranges: ActivationRanges) -> Range:
+    """Return the range that all quantized values of the same origin have together."""
+    found, tied = [value], {value}
+    for each in found:
+        producer = each.producer()
+        neighbours = [use.node.outputs[0] for use in each.uses() if use.node.op_type in MOVING]
+        if producer is not None and producer.op_type in MOVING and producer.inputs[0]:
+            neighbours.append(producer.inputs[0])
+        found += [neighbour for neighbour in neighbours if neighbour not in tied]
+        tied.update(neighbours)
+    all_ranges = [ranges[str(each.name)] for each in tied if each in pairs]
+    return Range(
+        low=min(each.low for each in all_ranges), high=max(each.high for each in all_ranges)
+    )
+
+
+def _insert_pair(
+    graph: ir.Graph,
+    value: ir.Value,
+    readers: Sequence[tuple[ir.Node, int]],
+    scale: float,
+    zero_point: int,
+    dtype: ir.DataType,
+) -> None:
+    name, tape = str(value.name), ir.tape.Tape()
+    parameters = [
+        tape.initializer(ir.tensor(np.array(scale, np.float32), name=f"{name}.scale")),
+        tape.initializer(ir.tensor(np.array(zero_point, dtype.numpy()), name=f"{name}.zero_point")),
+    ]
+    integers = ir.val(f"{name}.quantized", dtype, value.shape)
+    floats = ir.val(f"{name}.dequantized", ir.DataType.FLOAT, value.shape)
+    tape.op("QuantizeLinear", [value, *parameters], name=f"{name}.quantize", output=integers)
+    tape.op("DequantizeLinear", [integers, *parameters], name=f"{name}.dequantize", output=floats)
+    for node, index in readers:
+        node.replace_input_with(index, floats)
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(graph[0], tape.nodes)
+    else:
+        graph.insert_after(producer, tape.nodes)
+    _register(graph, tape)
+
+
+def _quantize_weights(
+    graph: ir.Graph, node: ir.Node, placement: Placement, weight_scales: WeightScales
+) -> None:
+    axis = 1 if node.op_type == "Gemm" and not node.attributes.get_int("transB", 0) else 0
+    weights = np.moveaxis(_constant(node.inputs[1]), axis, 0)
+    rows = weights.reshape(len(weights), -1)
+    scales = _not_too_small(weight_scales(rows, placement.largest_weight))
+    if placement.integer_bias and len(node.inputs) > 2:
+        bias, input_scale = _constant(node.inputs[2]), _constant(_pair_scale(node.inputs[0]))
+        scales = np.maximum(scales, np.abs(bias) / (input_scale * _LARGEST_BIAS))
+        fine = input_scale * scales.astype(np.float32)
+        _store(graph, node, 2, np.rint(bias / fine).astype(np.int32), fine.astype(np.float32), 0)
+    steps = scales.astype(np.float32)
+    integers = np.rint(rows / steps[:, None].astype(np.float64)).reshape(weights.shape)
+    integers = np.clip(integers, -placement.largest_weight, placement.largest_weight)
+    _store(graph, node, 1, np.moveaxis(integers, 0, axis).astype(np.int8), steps, axis)
+
+
+def _not_too_small(scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scales, none of them 0 and none far below the largest."""
+    largest = float(scales.max(initial=0.0))
+    return np.maximum(scales, _FINEST * largest) if largest else np.ones_like(scales)
+
+
+def _pair_scale(value: ir.Value | None) -> ir.Value | None:
+    node = value.producer() if value is not None else None
+    assert node is not None  # every quantized input comes out of a DequantizeLinear
+    return node.inputs[1]
+
+
+def _constant(value: ir.Value | None) -> NDArray[np.float64]:
+    tensor = ir.convenience.get_const_tensor(value) if value is not None else None
+    if tensor is None:
+        raise OptionError(
+            f"'{value and value.name}' is not a constant; expected weights that are stored in the "
+            "graph: simplify it first"
+        )
+    return tensor.numpy().astype(np.float64)
+
+
+def _store(
+    graph: ir.Graph,
+    node: ir.Node,
+    index: int,
+    integers: NDArray[np.signedinteger[Any]],
+    scales: NDArray[np.float32],
+    axis: int,
+) -> None:
+    """Let the node read integers, dequantized, in the place of an input."""
+    name, tape = f"{node.name}.{_INPUTS[index]}", ir.tape.Tape()
+    parameters = [
+        tape.initializer(ir.tensor(integers, name=f"{name}.quantized")),
+        tape.initializer(ir.tensor(scales, name=f"{name}.scale")),
+        tape.initializer(
+            ir.tensor(np.zeros(scales.shape, integers.dtype), name=f"{name}.zero_point")
+        ),
+    ]
+    floats = ir.val(f"{name}.dequantized", ir.DataType.FLOAT, integers.shape)
+    tape.op(
+        "DequantizeLinear", parameters, {"axis": axis}, name=f"{name}.dequantize", output=floats
+    )
+    node.replace_input_with(index, floats)
+    graph.insert_before(node, tape.nodes)
+    _register(graph, tape)
+
+
+def _register(graph: ir.Graph, tape: ir.tape.Tape) -> None:
+    for initializer in tape.initializers:
+        graph.register_initializer(initializer)

@@ -1,0 +1,99 @@
+"""Quantizing: int8 where each target wants it, and close to the float graph on real digits."""
+
+from collections import Counter
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from calibration.choose import choose
+from calibration.measure import measure
+from export.check_quantized import check_quantized
+from export.fold import fold
+from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantize import quantize
+from export.recipes import float32
+from export.samples import sample_images
+from export.weight_scales import clip_nothing, least_error
+from runtime.errors import OptionError
+from runtime.images import load_image
+from runtime.onnx_runner import OnnxRunner
+from runtime.terminal import Screen
+
+
+@pytest.fixture(scope="module")
+def simplified(digits):
+    return float32(fold(digits), 18, Screen(quiet=True)).graph
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return np.stack([load_image(path, digits.image) for path in sample_images("digits")])
+
+
+@pytest.fixture(scope="module")
+def measurement(simplified, images):
+    return measure(simplified, [images])
+
+
+def serialize(graph):
+    import onnx_ir as ir
+
+    return ir.to_proto(graph).SerializeToString()
+
+
+def sqnr_db(simplified, quantized, images):
+    expected = OnnxRunner.open(serialize(simplified)).logits(images).astype(np.float64)
+    # Q/DQ as written: ONNX Runtime must not round more than the graph says.
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        serialize(quantized), options, providers=["CPUExecutionProvider"]
+    )
+    noise = session.run(None, {"images": images})[0] - expected
+    return 10 * np.log10(np.square(expected).sum() / np.square(noise).sum())
+
+
+@pytest.mark.parametrize("placement", [TENSORRT, ONNXRUNTIME], ids=lambda p: p.name)
+def test_a_quantized_graph_says_nearly_what_the_float_graph_says(
+    simplified, measurement, images, placement
+):
+    ranges = choose(measurement, "minmax", placement.grid)
+    quantized = quantize(simplified, ranges, placement, head(simplified))
+    assert sqnr_db(simplified, quantized, images) > 25
+
+
+def test_the_tensorrt_graph_has_nothing_that_tensorrt_reads_wrong(simplified, measurement):
+    ranges = choose(measurement, "minmax", TENSORRT.grid)
+    quantized = quantize(simplified, ranges, TENSORRT, head(simplified))
+    check_quantized(quantized)
+    assert Counter(node.op_type for node in quantized.graph)["DequantizeLinear"] > 20
+
+
+def test_ranges_of_the_other_target_are_refused(simplified, measurement):
+    ranges = choose(measurement, "minmax", ONNXRUNTIME.grid)
+    with pytest.raises(OptionError, match="ranges: given for"):
+        quantize(simplified, ranges, TENSORRT)
+
+
+def test_a_quantized_graph_is_not_quantized_again(simplified, measurement):
+    ranges = choose(measurement, "minmax", TENSORRT.grid)
+    once = quantize(simplified, ranges, TENSORRT, head(simplified))
+    with pytest.raises(OptionError, match="quantized already"):
+        quantize(once, ranges, TENSORRT, head(simplified))
+
+
+def test_a_node_that_does_not_exist_is_refused(simplified, measurement):
+    ranges = choose(measurement, "minmax", TENSORRT.grid)
+    with pytest.raises(OptionError, match="layer9"):
+        quantize(simplified, ranges, TENSORRT, ["layer9"])
+
+
+def test_scales_of_least_error_never_round_worse_than_those_that_clip_nothing():
+    weights = np.random.default_rng(0).standard_t(3, (4, 500))
+
+    def error(scales):
+        steps = scales[:, None]
+        return np.square(np.clip(np.rint(weights / steps), -127, 127) * steps - weights).sum()
+
+    assert error(least_error(weights, 127)) <= error(clip_nothing(weights, 127))
