@@ -68,8 +68,9 @@ def test_random_weights_are_said_plainly(tmp_path, capsys):
     assert json.loads((tmp_path / "b/manifest.json").read_text())["weights"]["origin"] == "random"
 
 
-def test_piped_output_has_no_control_codes_and_fits_80_columns(tmp_path, capsys):
-    assert main([*DIGITS, "--output", str(tmp_path / "b")]) == 0
+def test_piped_output_has_no_control_codes_and_fits_80_columns(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*DIGITS, "--output", "b"]) == 0
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
     assert max(len(line) for line in captured.out.splitlines()) <= 80
