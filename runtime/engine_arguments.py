@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.command_line import NO_WORDS
 from runtime.engine_options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
 
 if TYPE_CHECKING:
     from runtime.engine_orders import EngineRequest
 
 __all__ = [
+    "GPU_TARGETS",
     "Dla",
     "HardwareCompatible",
     "Level",
@@ -28,13 +30,12 @@ __all__ = [
     "VersionCompatible",
     "Workspace",
     "engine_requests",
-    "join_targets",
     "split_targets",
 ]
 
-_ANY_TARGET = "any"
-"""Stands for --rtx alone: what TensorRT-RTX builds for when it is not told, Ampere and newer."""
-_TARGET = re.compile(rf"sm\d+|{CURRENT_GPU}")
+GPU_TARGETS = re.compile(rf"sm\d+|{CURRENT_GPU}")
+"""What stands behind --rtx. Alone it is for what TensorRT-RTX builds for when it is not told:
+Ampere and newer."""
 
 Rtx = Annotated[
     str,
@@ -75,27 +76,9 @@ TimingCache = Annotated[
 ]
 
 
-def join_targets(arguments: Sequence[str]) -> list[str]:
-    """Return a command line in which the GPUs behind --rtx, be there none or several, are one word.
-
-    A command line's options take one word each; these take what follows as long as it names GPUs.
-    """
-    joined: list[str] = []
-    targets: list[str] | None = None
-    for word in [*arguments, "--"]:
-        if targets is not None and _TARGET.fullmatch(word):
-            targets.append(word)
-            continue
-        if targets is not None:
-            joined.append(",".join(targets) or _ANY_TARGET)
-        targets = [] if word == "--rtx" else None
-        joined.append(word)
-    return joined[:-1]
-
-
 def split_targets(rtx: str) -> tuple[str, ...]:
-    """Return the GPUs in what `join_targets` made of them; none stands for Ampere and newer."""
-    return () if rtx == _ANY_TARGET else tuple(rtx.split(","))
+    """Return the GPUs in what `join_words` made of them; none stands for Ampere and newer."""
+    return () if rtx == NO_WORDS else tuple(rtx.split(","))
 
 
 def engine_requests(
@@ -106,7 +89,7 @@ def engine_requests(
     Args:
         options: all but flavour, profiles and targets.
         profiles: as `parse_profile` takes them.
-        rtx: what `join_targets` made of --rtx; empty if it is not given.
+        rtx: what `join_words` made of --rtx; empty if it is not given.
         tensorrt: whether --tensorrt is given.
 
     Raises:

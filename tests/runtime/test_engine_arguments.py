@@ -1,6 +1,7 @@
 import pytest
 
-from runtime.engine_arguments import engine_requests, join_targets
+from runtime.command_line import NO_WORDS, join_words
+from runtime.engine_arguments import GPU_TARGETS, engine_requests
 from runtime.engine_options import EngineOptions
 from runtime.errors import OptionError
 
@@ -8,16 +9,16 @@ from runtime.errors import OptionError
 @pytest.mark.parametrize(
     ("words", "joined"),
     [
-        (["--rtx"], ["--rtx", "any"]),
+        (["--rtx"], ["--rtx", NO_WORDS]),
         (["--rtx", "sm75", "sm86", "--json"], ["--rtx", "sm75,sm86", "--json"]),
-        (["a", "--rtx", "--json"], ["a", "--rtx", "any", "--json"]),
+        (["a", "--rtx", "--json"], ["a", "--rtx", NO_WORDS, "--json"]),
         (["--rtx", "current", "folder"], ["--rtx", "current", "folder"]),
         (["a", "sm86"], ["a", "sm86"]),
         ([], []),
     ],
 )
 def test_the_gpus_behind_rtx_become_one_word(words, joined):
-    assert join_targets(words) == joined
+    assert join_words(words, {"--rtx": GPU_TARGETS}) == joined
 
 
 def requests(rtx="", *, tensorrt=False, **options):
@@ -33,10 +34,10 @@ def test_each_library_is_a_request():
 
 
 def test_rtx_alone_is_for_all_it_builds_for():
-    (rtx,) = requests("any")
+    (rtx,) = requests(NO_WORDS)
     assert rtx.targets == ()
 
 
 def test_what_rtx_lacks_is_refused():
     with pytest.raises(OptionError, match="--dla does not exist in TensorRT-RTX"):
-        requests("any", dla_core=0)
+        requests(NO_WORDS, dla_core=0)

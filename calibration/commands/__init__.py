@@ -1,0 +1,1 @@
+"""The commands of `python -m calibration`: a module each, options -> one order -> text."""

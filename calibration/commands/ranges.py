@@ -1,0 +1,64 @@
+"""`python -m calibration BUNDLE`: measures the range of every activation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.errors import BackendMissingError
+from runtime.terminal import Screen
+
+__all__ = ["ranges"]
+
+
+def ranges(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.")],
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Images the model will meet.")],
+    images: Annotated[
+        int, typer.Option(help="How many at most, spread evenly over the folder.")
+    ] = 512,
+    method: Annotated[
+        str, typer.Option(help="minmax, percentile, entropy, mse, tails, or auto: the best.")
+    ] = "auto",
+    output: Annotated[
+        Path | None, typer.Option(help="Ranges file.  [default: BUNDLE.ranges.json]")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+) -> None:
+    """Measure the range of every activation, for int8 and uint8 graphs alike.
+
+    A run that was killed goes on where it stood when it is started again.
+    """
+    _require_extra()
+    from calibration.calibrate import Order, calibrate
+    from calibration.read_graph import read_graph
+    from calibration.show import show_calibration
+    from runtime.bundle import Bundle
+
+    screen = Screen(json=json, quiet=quiet)
+    target = output or bundle.with_name(f"{bundle.resolve().name}.ranges.json")
+    order = Order(
+        data=data,
+        checkpoint=target.with_name(f"{target.name}.part"),
+        images=images,
+        method=method,
+    )
+    loaded = Bundle.load(bundle)
+    calibration = calibrate(read_graph(loaded), loaded.manifest.image, order, screen)
+    calibration.ranges.save(target)
+    show_calibration(calibration, target, screen)
+
+
+def _require_extra() -> None:
+    """Say in one line what to install, where only the base install is at hand."""
+    import importlib.util
+
+    for module in ("onnx", "onnx_ir"):
+        if importlib.util.find_spec(module) is None:
+            raise BackendMissingError(
+                f"calibration needs the package '{module}'. "
+                "Run: pip install 'resnet-deploy[export]'"
+            )

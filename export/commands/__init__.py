@@ -1,0 +1,1 @@
+"""The commands of `python -m export`: a module each, options -> one order -> text."""

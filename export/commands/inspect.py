@@ -1,0 +1,33 @@
+"""`python -m export inspect`: looks at a weights file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.arguments import Json, Quiet, require_extra
+from runtime.errors import VerdictError
+from runtime.terminal import Screen
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A .safetensors, .pth or .pt file.")],
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Look at the average over steps (EMA).")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what model a weights file is of, and whether it is whole and sound."""
+    require_extra()
+    from export.inspect_checkpoint import inspect_checkpoint
+    from export.show_inspection import show_inspection
+
+    inspection = inspect_checkpoint(file, ema=ema)
+    show_inspection(inspection, Screen(json=json, quiet=quiet))
+    if inspection.problem:
+        raise VerdictError(inspection.problem)

@@ -1,0 +1,73 @@
+"""`python -m export plan`: says what engines would be built."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from export.arguments import EdgeName, Json, Opset, Static, Tensorrt, parse_shape, require_extra
+from runtime.engine_arguments import (
+    GPU_TARGETS,
+    Dla,
+    HardwareCompatible,
+    Level,
+    Profiles,
+    Refit,
+    Rtx,
+    Strip,
+    Tf32,
+    VersionCompatible,
+    Workspace,
+    engine_requests,
+)
+from runtime.engine_options import EngineOptions
+from runtime.terminal import Screen
+
+__all__ = ["plan"]
+
+WORD_LISTS = {"--rtx": GPU_TARGETS}
+
+
+def plan(
+    name: Annotated[str, typer.Argument(help="A name of --list.")],
+    tensorrt: Tensorrt = False,
+    rtx: Rtx = "",
+    edge: EdgeName = "",
+    profile: Profiles = [],  # noqa: B006 (Typer makes a new one)
+    workspace: Workspace = None,
+    level: Level = 3,
+    tf32: Tf32 = False,
+    hardware_compatible: HardwareCompatible = "none",
+    version_compatible: VersionCompatible = False,
+    strip: Strip = False,
+    refit: Refit = False,
+    dla: Dla = None,
+    opset: Opset = 18,
+    static: Static = "",
+    json: Json = False,
+) -> None:
+    """Say what engines would be built of a model, where, and whether they can be; build nothing."""
+    require_extra()
+    engine_options = EngineOptions(
+        workspace_mib=workspace,
+        optimization_level=level,
+        tf32=tf32,
+        hardware_compatibility=hardware_compatible,
+        version_compatible=version_compatible,
+        refit=refit,
+        strip_weights=strip,
+        dla_core=dla,
+    )
+    requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
+    from export.edge import find_edge
+    from export.equip import device_request
+    from export.plan import plan
+    from export.show_plan import show_plan
+    from runtime.engine_orders import EngineRequest
+
+    device = find_edge(edge, opset) if edge else None
+    if not requests:
+        request = EngineRequest(options=engine_options, profiles=tuple(profile))
+        requests = (request if device is None else device_request((), device, request),)
+    show_plan(plan(name, parse_shape(static), device, requests, opset), Screen(json=json))

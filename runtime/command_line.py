@@ -1,0 +1,92 @@
+"""Runs the command that a command line names, and imports no other: a start costs what it uses.
+
+A command is a module of its program's `commands` package with one function of the module's name.
+Its `WORD_LISTS`, if it has any, says which options take several words, and what each must look
+like: `--batch 1 8 32` then arrives as "1,8,32", because an option's value is one word to Typer.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+import typer
+
+from runtime.terminal import run
+
+__all__ = ["NO_WORDS", "Program", "join_words", "run_program"]
+
+NO_WORDS = "-"
+"""Stands for an option of several words that is given alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A command line of several commands."""
+
+    name: str
+    """How it is called: "python -m runtime"."""
+    help: str
+    """What it is for, in a line."""
+    package: str
+    """Where the modules of its commands are."""
+    commands: tuple[str, ...]
+    default: str = ""
+    """The command a first word that names none is meant for; empty if there is none."""
+
+
+def run_program(program: Program, argv: Sequence[str] | None = None) -> int:
+    """Run a program's command line and return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if program.default and words[:1] not in [["--help"], *([name] for name in program.commands)]:
+        words.insert(0, program.default)
+    named = words[:1] if words and words[0] in program.commands else program.commands
+    modules = {name: import_module(f"{program.package}.{name}") for name in named}
+    app = _make_app(program, modules)
+    for module in modules.values() if len(modules) == 1 else ():
+        words = join_words(words, getattr(module, "WORD_LISTS", {}))
+    return run(app, program.name, words)
+
+
+def _make_app(program: Program, modules: Mapping[str, ModuleType]) -> typer.Typer:
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help=program.help,
+    )
+    app.callback()(_keep_commands_apart)
+    for name, module in modules.items():
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def _keep_commands_apart() -> None:
+    # Typer makes an app of one command the command itself, and would take its name for an argument.
+    pass
+
+
+def join_words(words: Sequence[str], lists: Mapping[str, re.Pattern[str]]) -> list[str]:
+    """Return a command line in which what follows an option of several words is one word.
+
+    Args:
+        words: the command line.
+        lists: what each word must look like, by option; the first that does not ends the list.
+    """
+    joined: list[str] = []
+    option, found = "", list[str]()
+    for word in words:
+        if option and lists[option].fullmatch(word):
+            found.append(word)
+            continue
+        if option:
+            joined.append(",".join(found) or NO_WORDS)
+        option, found = (word if word in lists else ""), []
+        joined.append(word)
+    if option:
+        joined.append(",".join(found) or NO_WORDS)
+    return joined

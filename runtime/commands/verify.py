@@ -1,0 +1,47 @@
+"""`python -m runtime verify`: checks a bundle against its own promises."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runtime.arguments import Folder, Json, Provider
+from runtime.terminal import Screen, instant_interrupt
+
+__all__ = ["verify"]
+
+
+@instant_interrupt()
+def verify(
+    bundle: Folder,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing if all is well.")] = False,
+    provider: Provider = "cpu",
+    engine: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME", help="Run this engine instead; may be repeated.", show_default=False
+        ),
+    ] = [],  # noqa: B006 (Typer makes a new one)
+) -> None:
+    """Check that a bundle is what was published and still computes the same.
+
+    The exit status is 1 if anything differs from what its manifest promises.
+    """
+    from runtime.bundle import Bundle
+    from runtime.errors import OptionError, VerdictError
+    from runtime.show import show_verification
+    from runtime.verify import verify
+
+    loaded = Bundle.load(bundle)
+    if engine and provider != "cpu":
+        raise OptionError("an engine runs in TensorRT itself; leave --provider out")
+    report = verify(loaded, provider, engine)
+    if json or not quiet:
+        show_verification(report, loaded, Screen(json=json))
+    wrong = report.first_difference
+    if wrong is not None:
+        raise VerdictError(
+            f"'{bundle}' differs in {wrong.name}: given {wrong.given}; expected {wrong.expected}"
+        )
