@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from runtime.errors import OptionError
 
-__all__ = ["CHANNEL_ORDERS", "INTERPOLATIONS", "ImageSpec"]
+__all__ = ["CHANNEL_AXES", "CHANNEL_ORDERS", "INTERPOLATIONS", "ImageSpec"]
+
+CHANNEL_AXES = {"NCHW": 1, "NHWC": 3}
+"""Where a batch has its channels: plane after plane, or pixel after pixel as in image files."""
 
 CHANNEL_ORDERS = {"L": 1, "RGB": 3, "BGR": 3}
 """The channel orders an image file can be turned into, and how many channels each has."""
@@ -77,3 +80,9 @@ class ImageSpec:
     def channel_count(self) -> int:
         """Number of channels of the model's input."""
         return len(self.mean)
+
+    def shape(self, layout: str = "NCHW") -> tuple[int, int, int]:
+        """Return the shape of one image in a layout of CHANNEL_AXES."""
+        shape = [self.crop, self.crop]
+        shape.insert(CHANNEL_AXES[layout] - 1, self.channel_count)
+        return shape[0], shape[1], shape[2]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from runtime.errors import BundleError
-from runtime.image_spec import ImageSpec
+from runtime.image_spec import CHANNEL_AXES, ImageSpec
 from runtime.precision import PrecisionPromise
 from runtime.schema import Json, decode, parse_json, to_json
 
@@ -65,7 +65,7 @@ class TensorInfo:
 
     name: str
     dtype: str
-    """ONNX's name of it in small letters: "float", "float16"."""
+    """ONNX's name of it in small letters: "float", "float16", "uint8"."""
     shape: tuple[str, ...]
     """One entry a dimension: a number, or the name of a dynamic dimension."""
 
@@ -177,6 +177,9 @@ class Manifest:
     """Every file of the bundle but the manifest, by its path with forward slashes."""
     engines: dict[str, Engine] = field(default_factory=dict)
     """By name, which no variant has: "fp32-rtx"."""
+    pixels: str = ""
+    """What all graphs and golden inputs of the bundle are of: "NCHW" or "NHWC" are uint8 pixels in
+    that layout, which the graphs normalise themselves; "" is normalised float32 NCHW."""
 
     def __post_init__(self) -> None:
         for path, info in self.files.items():
@@ -187,6 +190,7 @@ class Manifest:
             raise BundleError(f"{MANIFEST_FILE}: lacks the variant 'fp32', which every bundle has")
         for variant in self.variants.values():
             self._check_variant(variant)
+        self._check_pixels()
         for name, engine in self.engines.items():
             self._check_engine(name, engine)
         outputs = max(len(variant.outputs) for variant in self.variants.values())
@@ -208,6 +212,29 @@ class Manifest:
             raise BundleError(
                 f"{MANIFEST_FILE}: '{variant.file}' has a golden tolerance that is not a number "
                 "from 0 up, so it would prove nothing"
+            )
+
+    def _check_pixels(self) -> None:
+        if self.pixels not in ("", *CHANNEL_AXES):
+            raise BundleError(
+                f"{MANIFEST_FILE}: pixels lie as '{self.pixels}'; expected one of "
+                f"{', '.join(CHANNEL_AXES)}, or nothing for normalised images"
+            )
+        for variant in self.variants.values():
+            self._check_input(variant)
+
+    def _check_input(self, variant: Variant) -> None:
+        given, channels = variant.input, str(self.image.channel_count)
+        if not self.pixels:
+            fits, expected = given.dtype != "uint8", "normalised images"
+        else:
+            fits = given.dtype == "uint8" and len(given.shape) == 4
+            fits = fits and given.shape[CHANNEL_AXES[self.pixels]] == channels
+            expected = f"uint8 pixels of {channels} channels as {self.pixels}"
+        if not fits:
+            raise BundleError(
+                f"{MANIFEST_FILE}: '{variant.file}' takes {given}; expected {expected}, as all "
+                "graphs of the bundle"
             )
 
     def _check_engine(self, name: str, engine: Engine) -> None:
@@ -256,14 +283,21 @@ def check_path(path: str) -> None:
         raise BundleError(f"{MANIFEST_FILE}: lists itself; do not use this bundle")
 
 
-def metadata_props(image: ImageSpec, labels: tuple[str, ...]) -> dict[str, str]:
+def metadata_props(image: ImageSpec, labels: tuple[str, ...], pixels: str = "") -> dict[str, str]:
     """Return what a model's ONNX file says of its input and its classes in metadata_props.
 
     A model that was parted from its bundle can still be fed and its answer read.
+
+    Args:
+        image: how an image file becomes pixels, and how these are normalised.
+        labels: of the classes.
+        pixels: the layout of a graph that normalises pixels itself; "" for any other.
     """
+    of_pixels = {"resnet-deploy.pixels": pixels} if pixels else {}
     return {
         "resnet-deploy.image": json.dumps(dataclasses.asdict(image)),
         "resnet-deploy.labels": json.dumps(labels, ensure_ascii=False),
+        **of_pixels,
     }
 
 

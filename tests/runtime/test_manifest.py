@@ -140,3 +140,41 @@ def test_metadata_carries_preprocessing_and_labels_as_json():
     assert fields["resize"] == 256
     assert fields["mean"] == [0.5]
     assert fields["channels"] == "L"
+
+
+def with_input(manifest, pixels, dtype, shape):
+    variants = json.loads(manifest.to_json())["variants"]
+    variants["fp32"]["input"].update(dtype=dtype, shape=shape)
+    return changed(manifest, variants=variants, pixels=pixels)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "shape"), [("NCHW", ("n", "3", "h", "w")), ("NHWC", ("n", "h", "w", "3"))]
+)
+def test_bundle_of_pixels_says_how_they_lie(tiny_bundle, pixels, shape):
+    manifest = Manifest.from_json(with_input(tiny_bundle.manifest, pixels, "uint8", shape))
+    assert manifest.pixels == pixels
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("pixels", "dtype", "shape", "message"),
+    [
+        ("NCHW", "float", ["n", "3", "h", "w"], "expected uint8 pixels of 3 channels as NCHW"),
+        ("NHWC", "uint8", ["n", "3", "h", "w"], "expected uint8 pixels of 3 channels as NHWC"),
+        ("NHWC", "uint8", ["n", "3"], "expected uint8 pixels of 3 channels as NHWC"),
+        ("", "uint8", ["n", "3", "h", "w"], "expected normalised images"),
+        ("CHW", "uint8", ["n", "3", "h", "w"], "pixels lie as 'CHW'; expected one of NCHW, NHWC"),
+    ],
+)
+def test_graph_that_takes_other_images_than_the_bundle_says_is_refused(
+    tiny_bundle, pixels, dtype, shape, message
+):
+    with pytest.raises(BundleError, match=message):
+        Manifest.from_json(with_input(tiny_bundle.manifest, pixels, dtype, shape))
+
+
+def test_metadata_says_that_a_graph_takes_pixels():
+    image = ImageSpec(resize=4, crop=4, mean=(0,), std=(1,), channels="L")
+    assert metadata_props(image, (), "NHWC")["resnet-deploy.pixels"] == "NHWC"
+    assert "resnet-deploy.pixels" not in metadata_props(image, ())
