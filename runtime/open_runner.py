@@ -20,7 +20,12 @@ __all__ = ["Opener", "open_runner", "start_opening"]
 
 
 def open_runner(
-    bundle: Bundle, variant: str = "fp32", provider: str = "cpu", *, allow_fallback: bool = False
+    bundle: Bundle,
+    variant: str = "fp32",
+    provider: str = "cpu",
+    *,
+    allow_fallback: bool = False,
+    threads: int = 0,
 ) -> OnnxRunner:
     """Return a runner of one of the bundle's variants.
 
@@ -29,6 +34,7 @@ def open_runner(
         variant: a name in its manifest.
         provider: "cpu", "cuda" or "tensorrt".
         allow_fallback: accept a lesser provider; the runner's notes then say so.
+        threads: how many the CPU provider takes for one run; 0 leaves it to the backend.
 
     Raises:
         OptionError: if there is no such variant or provider.
@@ -36,7 +42,8 @@ def open_runner(
         BackendError: if no backend here can run it as asked.
     """
     with ThreadPoolExecutor(1) as pool:
-        return start_opening(bundle, variant, pool)(provider, allow_fallback=allow_fallback)
+        open_model = start_opening(bundle, variant, pool)
+        return open_model(provider, allow_fallback=allow_fallback, threads=threads)
 
 
 def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
@@ -56,10 +63,10 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
     take_snapshot = bundle.start_snapshot(file, pool)
     open_model = import_backend()
 
-    def finish(provider: str, *, allow_fallback: bool) -> OnnxRunner:
+    def finish(provider: str, *, allow_fallback: bool, threads: int = 0) -> OnnxRunner:
         try:
             with contextlib.closing(take_snapshot()) as model:
-                return open_model(model, provider, allow_fallback)
+                return open_model(model, provider, allow_fallback, threads)
         except BundleError as error:
             raise BundleError(f"variant '{variant}': {error}") from None
 
@@ -69,16 +76,23 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
 class Opener(Protocol):
     """Opens a model that was copied, once its hash is known."""
 
-    def __call__(self, provider: str, *, allow_fallback: bool) -> OnnxRunner:
+    def __call__(self, provider: str, *, allow_fallback: bool, threads: int = 0) -> OnnxRunner:
         """Return the runner; raises what `open_runner` raises."""
 
 
-def _import_onnx() -> Callable[[Snapshot, str, bool], OnnxRunner]:
+def _import_onnx() -> Callable[[Snapshot, str, bool, int], OnnxRunner]:
     from runtime.onnx_runner import OnnxRunner
 
-    def open_model(model: Snapshot, provider: str, allow_fallback: bool) -> OnnxRunner:  # noqa: FBT001 (passed on)
+    def open_model(
+        model: Snapshot,
+        provider: str,
+        allow_fallback: bool,  # noqa: FBT001 (passed on)
+        threads: int,
+    ) -> OnnxRunner:
         check_self_contained(model.view())
-        return OnnxRunner.open(model.source, provider, allow_fallback=allow_fallback)
+        return OnnxRunner.open(
+            model.source, provider, allow_fallback=allow_fallback, threads=threads
+        )
 
     return open_model
 
