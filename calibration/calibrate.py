@@ -1,4 +1,7 @@
-"""The straight line from a graph and a folder of images to ranges: choose, measure, score."""
+"""The straight line from a graph and a folder of images to ranges.
+
+choose the images, equalize the graph's channels, measure, score the methods on images held back
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.choose import choose
+from calibration.equalize import Peaks, equalize, measure_peaks
 from calibration.images import ImageFile, choose_images, read_batches
 from calibration.keys import DataKey, ModelKey
 from calibration.measure import Measurement, check_weights
@@ -31,6 +35,8 @@ AUTO = "auto"
 
 _HELD_BACK = 32
 """Most images that are held back; of few, a quarter."""
+_PEAK_IMAGES = 48
+"""That channels are equalized by, or up to twice as many. More move the factors by percents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +99,10 @@ class Calibration:
 
 
 def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) -> Calibration:
-    """Return the ranges of a float32 graph's activations on images.
+    """Return the ranges that a float32 graph, its channels equalized, has on images.
 
     Args:
-        graph: as simplified for export; weights within.
+        graph: as simplified for export; weights within. It is left as it is.
         spec: how an image becomes the graph's input.
         order: which images, which method.
         screen: where steps and warnings are shown.
@@ -113,18 +119,22 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
     model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)
     held_back = files[:: max(4, -(-len(files) // _HELD_BACK))] if order.method == AUTO else ()
     measured = [file for file in files if file not in held_back]
+    with screen.step("equalize") as step:
+        peaks = _measure_peaks(graph, spec, measured)
+        equalized = equalize(graph, peaks)
+        step.detail = f"channels of {len(peaks)} tensors"
     with screen.step("measure") as step, _removed_if_refused(order.checkpoint):
         save_point = SavePoint(path=order.checkpoint, key=f"{model} {data}")
-        state = measure_files(graph, spec, measured, save_point, screen)
+        state = measure_files(equalized, spec, measured, save_point, screen)
         report = survey(state.records)
         refuse_unfit(report)
         step.detail = f"{len(state.halves[0].histograms)} tensors on {report.read} images"
     whole = _merge(*state.halves)
-    scores = _score_all(graph, spec, held_back, whole, screen) if held_back else ()
+    scores = _score_all(equalized, spec, held_back, whole, screen) if held_back else ()
     chosen = _choose_all(whole, scores, order.method)
     order.checkpoint.unlink(missing_ok=True)
     return Calibration(
-        ranges=RangesFile(model=model, data=data, images=whole.images, grids=chosen),
+        ranges=RangesFile(model=model, data=data, images=whole.images, grids=chosen, peaks=peaks),
         survey=report,
         available=available,
         held_back=len(held_back),
@@ -159,6 +169,14 @@ def _refuse_few(files: Sequence[ImageFile]) -> None:
             f"calibration images: given {different} different ones; expected at least {FEWEST}, "
             "better 300, of what the model will see"
         )
+
+
+def _measure_peaks(graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile]) -> Peaks:
+    some = files[:: max(1, len(files) // _PEAK_IMAGES)]
+    return measure_peaks(
+        graph,
+        (b.images for b in read_batches(some, spec, batch_size(graph, spec)) if len(b.images)),
+    )
 
 
 def _merge(first: Measurement, second: Measurement) -> Measurement:

@@ -13,7 +13,8 @@ from runtime.schema import from_json, to_json
 
 __all__ = ["SCHEMA_VERSION", "RangesFile"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Also of how `calibration.equalize` uses the peaks: the ranges are of the graph it makes."""
 
 _MEANING = {
     "graph": "another graph",
@@ -34,11 +35,14 @@ class RangesFile:
 
     schema_version: int = SCHEMA_VERSION
     model: ModelKey
+    """Of the graph as it was exported."""
     data: DataKey
     images: int
     """How many images the ranges were measured on."""
     grids: dict[str, ActivationRanges]
     """The ranges chosen for each grid, by the grid's name."""
+    peaks: dict[str, tuple[float, ...]]
+    """What the graph was equalized with before its ranges were measured."""
 
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:

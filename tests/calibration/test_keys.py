@@ -26,7 +26,9 @@ def ranges_file(model_key) -> RangesFile:
         name: ActivationRanges(grid=name, method="mse", tensors=tensors)
         for name in ("int8", "uint8")
     }
-    return RangesFile(model=model_key, data=DATA, images=12, grids=grids)
+    return RangesFile(
+        model=model_key, data=DATA, images=12, grids=grids, peaks={"pool": (0.1, 0.05)}
+    )
 
 
 def test_weights_graph_and_preprocessing_each_have_a_hash_of_their_own(make_graph, model_key):
@@ -89,7 +91,7 @@ def test_ranges_of_other_images_and_another_method_are_refused(ranges_file, tmp_
     [
         (lambda text: text[:100], "is not valid JSON"),
         (lambda text: text.replace('"low": 0.0', '"low": 0.5'), "expected finite low <= 0 <= high"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "version 2"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 3'), "version 3"),
         (lambda text: text.replace('"uint8": {', '"uint9": {'), "lacks the ranges for uint8"),
         (lambda text: text.replace('"images": 12,', ""), "lacks 'images'"),
         (lambda text: text.replace('"images": 12', '"images": "12"'), "expected int"),

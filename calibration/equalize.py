@@ -22,7 +22,7 @@ and 39.0 to 40.0. On the digits' ResNet-20 it stays within a decibel either way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -32,10 +32,12 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.probe import Probe
 from calibration.tap import activations
-from export.placement import WEIGHTED
 from runtime.runner import Images
 
-__all__ = ["equalize", "measure_peaks"]
+__all__ = ["Peaks", "equalize", "measure_peaks"]
+
+Peaks: TypeAlias = dict[str, tuple[float, ...]]
+"""Each channel's largest magnitude on some images, to three digits, by tensor."""
 
 STRENGTH = 0.75
 """At 1 every channel would use the whole scale, and clip as soon as an image surpasses those that
@@ -44,6 +46,7 @@ were measured; and weights get coarser. Between 0.6 and 1 the gain hardly change
 FLOOR = 1 / 16
 """Least s: a channel that is silent on the measured images is not blown up without end."""
 
+_WEIGHTED = frozenset({"Conv", "Gemm"})
 _PASSING = frozenset({"Relu", "Add", "MaxPool", "GlobalAveragePool", "Flatten"})
 _FIXED = 0
 """Number of all channels that stay as they are."""
@@ -54,8 +57,8 @@ _Factors: TypeAlias = NDArray[np.float64]
 """r, by the channel's number, or of one value's channels in order."""
 
 
-def measure_peaks(graph: ir.Model, batches: Iterable[Images]) -> dict[str, NDArray[np.float32]]:
-    """Return each channel's largest magnitude on the images, float32 [channels], by tensor.
+def measure_peaks(graph: ir.Model, batches: Iterable[Images]) -> Peaks:
+    """Return each channel's largest magnitude on the images.
 
     Raises:
         OptionError: if the graph is quantized already, or does not compute in float32.
@@ -69,10 +72,11 @@ def measure_peaks(graph: ir.Model, batches: Iterable[Images]) -> dict[str, NDArr
             if values.ndim == 4:
                 seen = np.maximum(values.max(axis=(0, 2, 3)), -values.min(axis=(0, 2, 3)))
                 peaks[name] = np.maximum(peaks.get(name, seen), seen)
-    return peaks
+    # Three digits: what is written down is then what the graph was equalized with.
+    return {name: tuple(float(f"{peak:.3g}") for peak in seen) for name, seen in peaks.items()}
 
 
-def equalize(graph: ir.Model, peaks: Mapping[str, NDArray[np.float32]]) -> ir.Model:
+def equalize(graph: ir.Model, peaks: Mapping[str, Sequence[float]]) -> ir.Model:
     """Return a copy of a float32 graph with its channels equalized; it gives the same logits.
 
     Channels of the input and the outputs, and those that meet an operator that does not let r pass,
@@ -130,7 +134,7 @@ def _ties(
 
 def _is_linear(node: ir.Node, channels: _Channels) -> bool:
     """Return whether r can be moved into the node's weights."""
-    if node.op_type not in WEIGHTED or node.inputs[0] not in channels:
+    if node.op_type not in _WEIGHTED or node.inputs[0] not in channels:
         return False
     stored = all(value is None or value.is_initializer() for value in node.inputs[1:])
     return stored and node.outputs[0] in channels
@@ -162,11 +166,11 @@ def _unite(labels: NDArray[np.intp], first: NDArray[np.intp], second: NDArray[np
         labels[:] = renamed[labels]
 
 
-def _factors(channels: _Channels, peaks: Mapping[str, NDArray[np.float32]]) -> _Factors:
+def _factors(channels: _Channels, peaks: Mapping[str, Sequence[float]]) -> _Factors:
     shares = np.full(1 + max(int(numbers.max()) for numbers in channels.values()), FLOOR)
     for value, numbers in channels.items():
-        peak = peaks.get(str(value.name))
-        if peak is not None and peak.max() > 0:
+        peak = np.array(peaks.get(str(value.name), ()))
+        if len(peak) == len(numbers) and peak.max() > 0:
             np.maximum.at(shares, numbers, peak / peak.max())
     shares[_FIXED] = 1.0
     factors: _Factors = shares**STRENGTH
