@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calibration.choose import choose
 from calibration.cli import main
-from calibration.equalize import equalize
 from calibration.keys import ModelKey
-from calibration.measure import measure
 from calibration.ranges import INT8, UINT8
 from calibration.ranges_file import RangesFile
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
 
 SPEC = ImageSpec(resize=16, crop=16, mean=(0.3,), std=(0.4,), channels="L")
 
@@ -59,24 +55,6 @@ def test_ranges_are_measured_chosen_and_saved(bundle, digits, output, graph, cap
     assert re.search(r"convergence: scales moved \d\.\d% \(median\), \d+\.\d% \(worst\)", out)
     assert f"ranges: {output}" in out
     assert [path.name for path in output.parent.iterdir()] == ["ranges.json"]
-
-
-def test_the_file_tells_how_to_equalize_the_graph_its_ranges_are_of(
-    bundle, digits, output, graph, capsys
-):
-    arguments = [str(bundle), "--data", str(digits), "--output", str(output)]
-    assert main([*arguments, "--method", "minmax", "--quiet"]) == 0
-    saved = RangesFile.load(output, ModelKey.of(graph, SPEC))
-    images = np.stack([load_image(path, SPEC) for path in sorted(digits.iterdir())])
-    equalized = choose(measure(equalize(graph, saved.peaks), [images]), "minmax", UINT8)
-    plain = choose(measure(graph, [images]), "minmax", UINT8)
-    for name, found in saved.ranges(UINT8).tensors.items():
-        assert found.high == pytest.approx(equalized[name].high, rel=1e-5)
-    # A tensor that shares its channels with another one is divided by what the other needs.
-    assert any(
-        values.high != pytest.approx(equalized[name].high, rel=1e-2)
-        for name, values in plain.tensors.items()
-    )
 
 
 def test_auto_takes_the_method_with_the_best_score_of_each_grid(bundle, digits, output, capsys):

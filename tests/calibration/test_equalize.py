@@ -5,6 +5,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
+from calibration.calibrate import Order, calibrate
 from calibration.choose import choose
 from calibration.equalize import equalize, measure_peaks
 from calibration.measure import measure
@@ -153,3 +154,20 @@ def test_int8_for_tensorrt_is_no_worse_for_it(simplified, images):
     ranges = choose(measure(equalized, [images]), "minmax", TENSORRT.grid)
     quantized = quantize(equalized, ranges, TENSORRT, head(equalized))
     assert sqnr_db(run(simplified, images), run(quantized, images)) > 30
+
+
+def test_a_calibration_is_of_the_equalized_graph_and_tells_how_to_make_it(
+    simplified, classifier, digits, tmp_path
+):
+    order = Order(data=digits, checkpoint=tmp_path / "part", method="mse")
+    found = calibrate(simplified, classifier.image, order, Screen(quiet=True)).ranges
+    scans = np.stack([load_image(path, classifier.image) for path in sorted(digits.iterdir())])
+    again, plain = (
+        choose(measure(graph, [scans]), "mse", TENSORRT.grid).tensors
+        for graph in (equalize(simplified, found.peaks), simplified)
+    )
+    for name, values in found.ranges(TENSORRT.grid).tensors.items():
+        assert values.high == pytest.approx(again[name].high, rel=1e-3)
+    assert any(
+        values.high != pytest.approx(plain[name].high, 0.02) for name, values in again.items()
+    )
