@@ -15,7 +15,6 @@ from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.images import find_images, open_image
 from runtime.preprocess import preprocess
-from runtime.runner import Images
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,7 +58,7 @@ class ImageRecord:
 class Batch:
     """Some of the images, in order."""
 
-    images: Images
+    images: NDArray[np.float32]
     """float32 [batch, channels, height, width]; skipped files have no row."""
     records: tuple[ImageRecord, ...]
     """One a file, skipped ones included."""

@@ -67,7 +67,7 @@ class Probe:
                 f"the graph to calibrate cannot run on images of shape {list(images.shape)} "
                 f"({_one_line(error)})"
             ) from None
-        seen = {self._input: images} if self._taps_input else {}
+        seen = {self._input: images.astype(np.float32, copy=False)} if self._taps_input else {}
         for name, values in zip(self._tensors, outputs, strict=True):
             seen[name] = values[: len(images)] if len(values) == len(padded) else values
         return seen

@@ -97,7 +97,7 @@ def pack_edge(
         }
     if edge.majors:
         variants = bundle.manifest.variants
-        orders = order_engines(variants, bundle.manifest.image, request)
+        orders = order_engines(variants, bundle.manifest.image, request, bundle.manifest.pixels)
         commands = trtexec_commands(variants, orders, edge.majors)
         files[TRTEXEC_FILE] = "\n".join([*commands, ""]).encode()
     if timings is not None:

@@ -76,7 +76,9 @@ def _build(
 ) -> tuple[Outcome, ...]:
     flavour = request.options.flavour
     try:
-        orders = order_engines(bundle.manifest.variants, bundle.manifest.image, request)
+        orders = order_engines(
+            bundle.manifest.variants, bundle.manifest.image, request, bundle.manifest.pixels
+        )
         folder = take_timings(bundle, timings)
     except DeployError as error:  # of the engines; the bundle is sound
         return (Outcome(name=flavour, failure=error),)

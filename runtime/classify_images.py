@@ -20,8 +20,7 @@ from runtime.open_runner import start_opening
 
 if TYPE_CHECKING:
     from runtime.classify import RankedClass
-    from runtime.image_spec import ImageSpec
-    from runtime.manifest import TensorInfo, Variant
+    from runtime.manifest import Manifest, TensorInfo, Variant
     from runtime.onnx_runner import OnnxRunner
     from runtime.runner import Images, Logits, Runner
     from runtime.tensorrt_runner import TensorRtRunner
@@ -96,7 +95,7 @@ def classify_images(
     variant = bundle.variant(_variant(bundle, request))
     _check_head(variant)
     tensor = variant.input
-    _check_size(tensor, manifest.image)
+    _check_size(tensor, manifest)
     fixed = int(tensor.shape[0]) if tensor.shape[0].isdigit() else 0
     pool = ThreadPoolExecutor(os.cpu_count())
     held = contextlib.ExitStack()
@@ -105,7 +104,7 @@ def classify_images(
         from runtime.images import find_images
 
         images = find_images(paths)
-        chunks = _load_ahead(images, manifest.image, fixed or request.batch, pool)
+        chunks = _load_ahead(images, manifest, fixed or request.batch, pool)
         runner = open_model()
         answered = ((chunk, _run(runner, chunk, fixed)) for chunk in chunks)
         results = _rank(answered, manifest.labels, request.top)
@@ -148,13 +147,14 @@ def _check_head(variant: Variant) -> None:
         )
 
 
-def _check_size(tensor: TensorInfo, spec: ImageSpec) -> None:
+def _check_size(tensor: TensorInfo, manifest: Manifest) -> None:
+    spec = manifest.image
     if spec.channels == "planes":
         raise OptionError(
             f"the model takes {spec.channel_count} planes, which no image file holds; "
             "run it from Python on an array"
         )
-    made = (spec.channel_count, spec.crop, spec.crop)
+    made = spec.shape(manifest.pixels or "NCHW")
     fits = all(not d.isdigit() or int(d) == n for d, n in zip(tensor.shape[1:], made, strict=True))
     if not fits:
         raise OptionError(
@@ -164,13 +164,13 @@ def _check_size(tensor: TensorInfo, spec: ImageSpec) -> None:
 
 
 def _load_ahead(
-    images: Sequence[Path], spec: ImageSpec, size: int, pool: Executor
+    images: Sequence[Path], manifest: Manifest, size: int, pool: Executor
 ) -> Iterator[_Chunk]:
     """Start to load the first chunk, and return an iterator that loads one more than is taken."""
 
     def start_loading(first: int) -> list[tuple[Path, Future[Images | ImageError]]]:
         chunk = images[first : first + size]
-        return [(image, pool.submit(_load, image, spec)) for image in chunk]
+        return [(image, pool.submit(_load, image, manifest)) for image in chunk]
 
     def take(current: list[tuple[Path, Future[Images | ImageError]]]) -> Iterator[_Chunk]:
         for first in range(size, len(images) + size, size):
@@ -181,11 +181,11 @@ def _load_ahead(
     return take(start_loading(0))
 
 
-def _load(image: Path, spec: ImageSpec) -> Images | ImageError:
+def _load(image: Path, manifest: Manifest) -> Images | ImageError:
     from runtime.images import load_image
 
     try:
-        return load_image(image, spec)
+        return load_image(image, manifest.image, manifest.pixels)
     except ImageError as error:
         return error
 

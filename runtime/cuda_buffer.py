@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from runtime.cuda import Cuda
 
 __all__ = ["CudaBuffer"]
+
+T = TypeVar("T", bound=np.generic)
 
 
 class CudaBuffer:
@@ -29,10 +32,10 @@ class CudaBuffer:
             cuda.free(self.device)
             raise
 
-    def view(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return the pinned memory as float32 of that shape: a view, valid until close."""
-        memory = (ctypes.c_float * math.prod(shape)).from_address(self.host)
-        return np.ctypeslib.as_array(memory).reshape(shape)
+    def view(self, shape: tuple[int, ...], dtype: np.dtype[T]) -> NDArray[T]:
+        """Return the pinned memory as an array of that shape: a view, valid until close."""
+        memory = (ctypes.c_ubyte * (math.prod(shape) * dtype.itemsize)).from_address(self.host)
+        return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
 
     def close(self) -> None:
         """Give the memory back."""

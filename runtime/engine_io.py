@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from runtime.errors import EngineError
 from runtime.profile import Profile, Shape
@@ -21,6 +23,8 @@ class EngineIo:
 
     images: str
     """The name of its input."""
+    dtype: np.dtype[Any]
+    """Of the images: float32, or uint8 for pixels."""
     logits: str
     """The name of its output."""
     profiles: tuple[Profile, ...]
@@ -55,16 +59,24 @@ def read_io(library: TensorRt, engine: tensorrt.ICudaEngine) -> EngineIo:
     """Return what the engine takes and gives.
 
     Raises:
-        EngineError: if it is not a classifier of images in float32.
+        EngineError: if it is not a classifier of images in float32 or uint8.
     """
     trt = library.module
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     outputs = [name for name in names if name not in inputs]
-    kinds = {engine.get_tensor_dtype(name) for name in names}
-    if len(inputs) != 1 or len(outputs) != 1 or kinds != {trt.DataType.FLOAT}:
-        given = ", ".join(f"{name} {engine.get_tensor_dtype(name)}" for name in names)
-        raise EngineError(f"the engine has {given}; expected one input and one output of float32")
+    kinds = {name: engine.get_tensor_dtype(name) for name in names}
+    types: dict[object, np.dtype[Any]] = {
+        trt.DataType.FLOAT: np.dtype(np.float32),
+        trt.DataType.UINT8: np.dtype(np.uint8),
+    }
+    fits = len(inputs) == len(outputs) == 1 and kinds[outputs[0]] == trt.DataType.FLOAT
+    if not fits or kinds[inputs[0]] not in types:
+        given = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        raise EngineError(
+            f"the engine has {given}; expected one input of float32 or uint8, and one output of "
+            "float32"
+        )
     rank = len(engine.get_tensor_shape(inputs[0]))
     if rank != 4:
         raise EngineError(f"the engine takes {rank} dimensions; expected 4, as of images")
@@ -74,6 +86,7 @@ def read_io(library: TensorRt, engine: tensorrt.ICudaEngine) -> EngineIo:
     )
     return EngineIo(
         images=inputs[0],
+        dtype=types[kinds[inputs[0]]],
         logits=outputs[0],
         profiles=tuple(
             Profile(smallest=_shape(low), tuned=_shape(middle), largest=_shape(high))
@@ -83,8 +96,8 @@ def read_io(library: TensorRt, engine: tensorrt.ICudaEngine) -> EngineIo:
 
 
 def _shape(dims: tensorrt.Dims) -> Shape:
-    batch, channels, height, width = dims
-    return batch, channels, height, width
+    batch, first, second, third = dims
+    return batch, first, second, third
 
 
 def _show(shape: tuple[int, ...]) -> str:

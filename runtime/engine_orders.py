@@ -45,7 +45,7 @@ class EngineOrder:
 
 
 def order_engines(
-    variants: Mapping[str, Variant], image: ImageSpec, request: EngineRequest
+    variants: Mapping[str, Variant], image: ImageSpec, request: EngineRequest, pixels: str = ""
 ) -> tuple[EngineOrder, ...]:
     """Return the engines that a request asks for, in the order of the bundle's variants.
 
@@ -53,6 +53,7 @@ def order_engines(
         variants: of the bundle.
         image: of the bundle.
         request: what is wanted.
+        pixels: of the bundle.
 
     Raises:
         OptionError: if the bundle has no such variant, TensorRT reads none of them as it is meant,
@@ -60,7 +61,7 @@ def order_engines(
     """
     orders = []
     for variant, promise in _readable(variants, request.variants):
-        profiles = _profiles(image, variants[variant], request.profiles)
+        profiles = _profiles(image, pixels, variants[variant], request.profiles)
         for targets in _split(request.targets):
             options = dataclasses.replace(request.options, profiles=profiles, target_sms=targets)
             name = _name(variant, options)
@@ -93,11 +94,13 @@ def _readable(
         yield name, readable[name]
 
 
-def _profiles(image: ImageSpec, variant: Variant, texts: tuple[str, ...]) -> tuple[Profile, ...]:
+def _profiles(
+    image: ImageSpec, pixels: str, variant: Variant, texts: tuple[str, ...]
+) -> tuple[Profile, ...]:
     side, channels = image.crop, image.channel_count
     if not texts:
         return default_profiles(variant.input.shape, side)
-    return tuple(parse_profile(text, channels, side) for text in texts)
+    return tuple(parse_profile(text, channels, side, pixels or "NCHW") for text in texts)
 
 
 def _split(targets: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -39,7 +39,7 @@ __all__ = ["EngineSession"]
 _MOST_LANES = 8
 """Contexts kept at once: more shapes than that come from images that should have been resized."""
 
-_FLOAT_SIZE = 4
+_FLOAT32 = np.dtype(np.float32)
 
 _log = logging.getLogger(__name__)
 
@@ -108,20 +108,20 @@ class EngineSession:
 
         Args:
             profile: the index of a profile that accepts the images.
-            images: a batch.
+            images: a batch, of the engine's own type.
 
         Raises:
             EngineError: if TensorRT or CUDA fails.
         """
         lane = self._take_lane(profile, images.shape)
-        pinned, logits = self._reserve(images.nbytes, math.prod(lane.logits) * _FLOAT_SIZE)
-        pinned.view(images.shape)[:] = images
+        pinned, logits = self._reserve(images.nbytes, math.prod(lane.logits) * _FLOAT32.itemsize)
+        pinned.view(images.shape, self.io.dtype)[:] = images
         self._cuda.record(self._start, self._stream)
         self._start_lane(lane, pinned, logits)
         self._cuda.record(self._end, self._stream)
         self._cuda.synchronize(self._stream)
         lane.runs += 1
-        return self._fetch() if lane.is_open_ended else logits.view(lane.logits).copy()
+        return self._fetch() if lane.is_open_ended else logits.view(lane.logits, _FLOAT32).copy()
 
     @property
     def device_ms(self) -> float:
@@ -196,7 +196,7 @@ class EngineSession:
 
     def _queue(self, lane: _Lane, images: CudaBuffer, logits: CudaBuffer) -> None:
         context, stream = lane.context, self._stream
-        size = math.prod(lane.images) * _FLOAT_SIZE
+        size = math.prod(lane.images) * self.io.dtype.itemsize
         self._cuda.copy_to_device(images.device, images.host, size, stream)
         context.set_tensor_address(self.io.images, images.device)
         if not lane.is_open_ended:
@@ -205,7 +205,7 @@ class EngineSession:
             failure = self._open_ended.failure or self._library.take_errors()
             raise EngineError(f"TensorRT cannot run this engine: {failure}")
         if not lane.is_open_ended:
-            size = math.prod(lane.logits) * _FLOAT_SIZE
+            size = math.prod(lane.logits) * _FLOAT32.itemsize
             self._cuda.copy_to_host(logits.host, logits.device, size, stream)
 
     def _fetch(self) -> Logits:

@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.preprocess import MAX_PIXELS, preprocess
+from runtime.preprocess import MAX_PIXELS, model_input
+from runtime.runner import Images
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,15 +75,21 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return [image for path in paths for image in _expand(os.fspath(path))]
 
 
-def load_image(path: str | os.PathLike[str], spec: ImageSpec) -> NDArray[np.float32]:
-    """Return the image file as float32 [channels, height, width], ready for the model.
+def load_image(path: str | os.PathLike[str], spec: ImageSpec, pixels: str = "") -> Images:
+    """Return the image file as one image of the model's input.
+
+    Args:
+        path: the file.
+        spec: the manifest's `image`.
+        pixels: the manifest's `pixels`: "" gives normalised float32 [channels, height, width], a
+            layout uint8.
 
     Raises:
         ImageError: if the file cannot be opened or preprocessed. The message names the file.
     """
     image = open_image(path)
     try:
-        return preprocess(image, spec)
+        return model_input(image, spec, pixels)
     except ImageError as error:
         raise ImageError(f"{os.fspath(path)}: {error}") from None
 

@@ -15,6 +15,7 @@ from runtime.gpu import find_gpu
 from runtime.inspector import inspect_engine, read_precision
 from runtime.load_engine import load_engine
 from runtime.precision import PrecisionPromise, judge_precision, shares
+from runtime.profile import Shape
 from runtime.tensorrt_module import load_tensorrt
 
 __all__ = ["MadeEngine", "make_engine"]
@@ -70,11 +71,13 @@ def _prove(
     library = load_tensorrt(info.flavour)
     engine = load_engine(library, plan, info, onnx)
     profile = read_io(library, engine).profiles[0]
-    batch, channels, *_ = profile.tuned
-    shape = (batch, channels, promise.height, promise.width)
-    if not profile.accepts(shape):
-        size = f"{promise.height}x{promise.width}"
-        return info, f"its precision is what the graph says: it takes no image of {size}"
+    batch, planes, _, values = profile.tuned
+    size = (promise.height, promise.width)
+    shapes: list[Shape] = [(batch, planes, *size), (batch, *size, values)]  # NCHW, NHWC
+    shape = next(filter(profile.accepts, shapes), None)
+    if shape is None:
+        shown = "x".join(map(str, size))
+        return info, f"its precision is what the graph says: it takes no image of {shown}"
     found = read_precision(inspect_engine(library, engine, shape))
     note = judge_precision(promise, found)
     return info if note else replace(info, precision=shares(found), inspected=True), note

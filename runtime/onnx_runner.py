@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,11 @@ _BROKEN_MODEL = (
 )
 # Older versions can refuse nodes that fall back to the CPU, but not name them.
 _NAMES_NODES = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(uint8)": np.dtype(np.uint8),
+}
+"""Of images, by ONNX Runtime's name of it."""
 _LOG_FATAL = 4
 """Log severity under which nothing is printed: errors arrive as exceptions all the same."""
 
@@ -65,16 +71,18 @@ class OnnxRunner:
         self, session: onnxruntime.InferenceSession, provider: str, notes: tuple[str, ...] = ()
     ) -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()
-        if [each.type for each in inputs] != ["tensor(float)"] or not outputs:
-            given = ", ".join(each.type for each in inputs) or "nothing"
+        types = [each.type for each in inputs]
+        if len(types) != 1 or types[0] not in _DTYPES or not outputs:
             raise BundleError(
-                f"the model takes {given} and gives {len(outputs)} outputs; expected one float32 "
-                "input and at least one output, as of a classifier of images"
+                f"the model takes {', '.join(types) or 'nothing'} and gives {len(outputs)} "
+                "outputs; expected one float32 or uint8 input and at least one output, as of a "
+                "classifier of images"
             )
         self.notes = notes
         self._session = session
         self._provider = provider
         self._input = inputs[0].name
+        self._dtype: np.dtype[Any] = _DTYPES[types[0]]
         # A fixed dimension is an int; a dynamic one is its name, or None.
         self._shape = tuple(d if isinstance(d, int) else None for d in inputs[0].shape)
 
@@ -147,11 +155,11 @@ class OnnxRunner:
         fits = len(images.shape) == len(self._shape) and all(
             fixed in (None, given) for fixed, given in zip(self._shape, images.shape, strict=True)
         )
-        if not fits or images.dtype != np.float32:
+        if not fits or images.dtype != self._dtype:
             expected = ", ".join("any" if fixed is None else str(fixed) for fixed in self._shape)
             raise BackendError(
                 f"{self.name}: given images of {images.dtype} {list(images.shape)}; "
-                f"expected float32 [{expected}]"
+                f"expected {self._dtype} [{expected}]{_hint(self._dtype, images.dtype)}"
             )
         try:
             outputs: list[Logits] = self._session.run(None, {self._input: images})
@@ -161,6 +169,14 @@ class OnnxRunner:
                 f"({_one_line(error)})"
             ) from None
         return outputs
+
+
+def _hint(taken: np.dtype[Any], given: np.dtype[Any]) -> str:
+    if taken == given:
+        return ""
+    if taken == np.uint8:
+        return "; the model normalises pixels of 0 to 255 itself"
+    return "; the model takes images that are normalised already"
 
 
 def _chain(provider: str) -> list[str]:

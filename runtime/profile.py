@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.errors import OptionError
+from runtime.image_spec import CHANNEL_AXES
 
 __all__ = ["Profile", "Shape", "default_profiles", "parse_profile"]
 
 Shape = tuple[int, int, int, int]
-"""Of images: batch, channels, height, width."""
+"""Of images: batch, channels, height, width; of pixels that lie as NHWC: batch, height, width,
+channels."""
 
 _DEFAULT_BATCHES = (1, 8, 32)
+_NAMES = {"N": "batch", "C": "channels", "H": "height", "W": "width"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The shapes an engine accepts, and the one it is tuned for: [batch, channels, height, width].
+    """The shapes an engine accepts, and the one it is tuned for.
 
     Raises:
         OptionError: unless 1 <= smallest <= tuned <= largest in every dimension.
@@ -34,8 +37,6 @@ class Profile:
                 f"profile: given {self}; expected 1 <= smallest <= tuned <= largest in every "
                 "dimension"
             )
-        if self.smallest[1] != self.largest[1]:
-            raise OptionError(f"profile: given {self}; expected one number of channels throughout")
 
     def __str__(self) -> str:
         shapes = (self.smallest, self.tuned, self.largest)
@@ -58,35 +59,40 @@ def default_profiles(shape: Sequence[str], side: int) -> tuple[Profile, ...]:
     """Return the profiles for a graph of which nothing more is known: up to 32 images of its size.
 
     Args:
-        shape: of the graph's input, each dimension a number, or the name of one that may vary.
+        shape: of the graph's input, each dimension a number, or the name of one that may vary; its
+            channels are a number.
         side: of the model's own images, in pixels.
     """
     if all(dimension.isdigit() for dimension in shape):
         return ()
-    low, middle, high = (_complete(shape, (batch, 0, side, side)) for batch in _DEFAULT_BATCHES)
+    low, middle, high = (_complete(shape, (batch, side, side, side)) for batch in _DEFAULT_BATCHES)
     return (Profile(smallest=low, tuned=middle, largest=high),)
 
 
 def _complete(shape: Sequence[str], free: Shape) -> Shape:
-    batch, channels, height, width = (
+    batch, first, second, third = (
         int(given) if given.isdigit() else chosen for given, chosen in zip(shape, free, strict=True)
     )
-    return batch, channels, height, width
+    return batch, first, second, third
 
 
-def parse_profile(text: str, channels: int, side: int) -> Profile:
+def parse_profile(text: str, channels: int, side: int, layout: str = "NCHW") -> Profile:
     """Return the profile that a command line names as smallest:tuned:largest, or as one shape.
 
     Args:
-        text: three shapes such as 1x3x224x224:8x3x224x224:32x3x224x224, or, at the model's own
-            image size, three batches: 1:8:32.
+        text: three shapes in the graph's layout, such as
+            1x3x224x224:8x3x224x224:32x3x224x224, or, at the model's own image size, three
+            batches: 1:8:32.
         channels: of the model's input.
         side: of the model's own images, in pixels.
+        layout: of the model's input, one of `runtime.image_spec.CHANNEL_AXES`.
 
     Raises:
         OptionError: if the text is no such profile.
     """
-    shapes = [_parse_shape(part, channels, side) for part in text.split(":")]
+    own = [side, side, side]
+    own[CHANNEL_AXES[layout] - 1] = channels
+    shapes = [_parse_shape(part, own, layout) for part in text.split(":")]
     if len(shapes) == 1:
         shapes *= 3
     if len(shapes) != 3:
@@ -96,16 +102,18 @@ def parse_profile(text: str, channels: int, side: int) -> Profile:
     return Profile(smallest=shapes[0], tuned=shapes[1], largest=shapes[2])
 
 
-def _parse_shape(text: str, channels: int, side: int) -> Shape:
+def _parse_shape(text: str, own: Sequence[int], layout: str) -> Shape:
     parts = text.split("x")
     if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) not in (1, 4):
+        names = " x ".join(_NAMES[letter] for letter in layout)
         raise OptionError(
-            f"profile: given the shape '{text}'; expected a batch such as 8, or all of "
-            f"batch x channels x height x width, such as 8x{channels}x{side}x{side}"
+            f"profile: given the shape '{text}'; expected a batch such as 8, or all of {names}, "
+            f"such as {'x'.join(map(str, (8, *own)))}"
         )
-    if len(parts) == 1:
-        return int(text), channels, side, side
-    batch, given, height, width = map(int, parts)
+    sides = [int(part) for part in parts]
+    batch, first, second, third = sides if len(sides) == 4 else (*sides, *own)
+    axis = CHANNEL_AXES[layout]
+    given, channels = (batch, first, second, third)[axis], own[axis - 1]
     if given != channels:
         raise OptionError(f"profile: given {given} channels in '{text}'; the model has {channels}")
-    return batch, given, height, width
+    return batch, first, second, third

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 __all__ = ["Images", "Logits", "Runner", "join_outputs"]
 
-Images: TypeAlias = NDArray[np.float32]
-"""float32 [batch, channels, height, width], normalised; see runtime.preprocess."""
+Images: TypeAlias = NDArray[np.float32 | np.uint8]
+"""What a graph takes: float32 [batch, channels, height, width], normalised, or pixels: uint8 in the
+layout of its bundle. See runtime.preprocess."""
 
 Logits: TypeAlias = NDArray[np.floating[Any]]
 """float32 or float64 [batch, classes]: one row an image, in order, before any softmax."""

@@ -20,6 +20,8 @@ from runtime.tensorrt_module import load_tensorrt
 
 __all__ = ["TensorRtRunner"]
 
+_KINDS = {"float32": "normalised images", "uint8": "pixels of 0 to 255"}
+
 
 class TensorRtRunner:
     """A classifier that is ready to run on this machine's GPU.
@@ -79,10 +81,11 @@ class TensorRtRunner:
         Raises:
             EngineError: if the images are not what the engine takes, or the run fails.
         """
-        if images.ndim != 4 or images.dtype != np.float32:
+        taken = self._session.io.dtype
+        if images.ndim != 4 or images.dtype != taken:
             raise EngineError(
                 f"{self.name}: given images of {images.dtype} {list(images.shape)}; expected "
-                "float32 [batch, channels, height, width]"
+                f"{taken} in 4 dimensions, {_KINDS[taken.name]}"
             )
         index = self._session.io.choose(images.shape)
         profile = self._session.io.profiles[index]
@@ -125,7 +128,7 @@ class TensorRtRunner:
     def _run(self, profile: int, batch: Images, smallest: int) -> Logits:
         if len(batch) >= smallest:
             return self._session.run(profile, batch)
-        full = np.zeros((smallest, *batch.shape[1:]), np.float32)
+        full = np.zeros((smallest, *batch.shape[1:]), batch.dtype)
         full[: len(batch)] = batch
         return self._session.run(profile, full)[: len(batch)]
 

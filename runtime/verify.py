@@ -24,6 +24,7 @@ import numpy as np
 from runtime.bundle import Bundle
 from runtime.engine import EngineInfo
 from runtime.errors import BackendError, BundleError, EngineError
+from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import Engine, GoldenCase, TensorInfo, Variant, metadata_props
 from runtime.onnx_file import read_onnx
 from runtime.open_engine import find_engine, open_engine, read_bundled_engine
@@ -149,10 +150,12 @@ def _check_contract(bundle: Bundle, name: str, variant: Variant) -> Iterator[Che
     given, promised = (" and ".join(map(str, each)) for each in (model.outputs, variant.outputs))
     yield _check(f"{name} output", given, promised)
     yield _check(f"{name} opset", str(model.opset), str(variant.opset))
-    yield _check(f"{name} channels", _dim(variant.input, 1), str(manifest.image.channel_count))
+    axis = CHANNEL_AXES[manifest.pixels or "NCHW"]
+    yield _check(f"{name} channels", _dim(variant.input, axis), str(manifest.image.channel_count))
     if not variant.more_outputs:  # maps have channels, not classes
         yield _check(f"{name} classes", _dim(variant.output, 1), str(manifest.model.classes))
-    for key, expected in metadata_props(manifest.image, manifest.labels).items():
+    told = metadata_props(manifest.image, manifest.labels, manifest.pixels)
+    for key, expected in told.items():
         yield _check(f"{name} {key}", model.metadata.get(key, "nothing"), expected)
 
 

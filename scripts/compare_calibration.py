@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from calibration.images import choose_images
 from runtime.bundle import Bundle
-from runtime.images import load_image
+from runtime.images import open_image
+from runtime.preprocess import preprocess
 from runtime.table import text_table
 from runtime.terminal import Screen
 
@@ -133,7 +134,7 @@ CONTESTANTS: dict[str, Callable[[Bundle, Path, int], Callable[[], None]]] = {
 
 def _load(bundle: Bundle, data: Path, images: int) -> Iterator[NDArray[np.float32]]:
     files, _ = choose_images(data, images)
-    return (load_image(file.path, bundle.manifest.image) for file in files)
+    return (preprocess(open_image(file.path), bundle.manifest.image) for file in files)
 
 
 def main(

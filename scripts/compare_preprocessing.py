@@ -68,7 +68,7 @@ Compose([*steps, Normalize({SPEC.mean}, {SPEC.std})])(Image.open(sys.argv[1]).co
 """,
 }
 
-Planes = NDArray[np.float32]
+Planes = NDArray[np.float32 | np.uint8]
 
 
 def transform(image: Image.Image) -> Planes:

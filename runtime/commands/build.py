@@ -79,7 +79,9 @@ def build(
         profiles=tuple(profile),
         variants=tuple(variant),
     )
-    orders = order_engines(loaded.manifest.variants, loaded.manifest.image, request)
+    orders = order_engines(
+        loaded.manifest.variants, loaded.manifest.image, request, loaded.manifest.pixels
+    )
     timings = take_timings(loaded, timing_cache)
     outcomes = build_engines(loaded, orders, look_around(), timings, screen)
     show_engines(outcomes, loaded, screen)

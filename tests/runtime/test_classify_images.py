@@ -132,3 +132,21 @@ def test_only_the_next_batches_are_read_ahead(tiny_bundle, photographs, tmp_path
             path.unlink()
         rest = list(run.results)
     assert [bool(result.error) for result in rest] == [False] * 9 + [True] * 30
+
+
+def test_a_model_of_pixels_says_what_the_model_of_normalised_images_says(
+    pixel_bundle, tiny_bundle, photographs
+):
+    expected, results = (results_of(b, photographs) for b in (tiny_bundle, pixel_bundle))
+    assert labels_of(results) == labels_of(expected)
+    for result, other in zip(results, expected, strict=True):
+        for ranked, right in zip(result.classes, other.classes, strict=True):
+            assert ranked.probability == pytest.approx(right.probability, rel=1e-4)
+
+
+def test_a_model_of_pixels_of_another_size_than_its_preprocessing_is_refused(
+    publish_tiny, photographs, tmp_path
+):
+    bundle = publish_tiny(tmp_path / "wide", shape=("2", "3", "16", "32"), pixels="NHWC")
+    with pytest.raises(OptionError, match="takes images of 16x32x3, its preprocessing makes 16x16"):
+        results_of(bundle, photographs)

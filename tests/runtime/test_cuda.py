@@ -83,11 +83,11 @@ def cuda(libcudart, seen):
 def test_what_is_copied_to_the_gpu_and_back_is_what_it_was(cuda):
     values = np.arange(10, dtype=np.float32)
     buffer = CudaBuffer(cuda, values.nbytes)
-    buffer.view((10,))[:] = values
+    buffer.view((10,), values.dtype)[:] = values
     cuda.copy_to_device(buffer.device, buffer.host, values.nbytes, HANDLE)
-    buffer.view((10,))[:] = 0
+    buffer.view((10,), values.dtype)[:] = 0
     cuda.copy_to_host(buffer.host, buffer.device, values.nbytes, HANDLE)
-    assert np.array_equal(buffer.view((2, 5)), values.reshape(2, 5))
+    assert np.array_equal(buffer.view((2, 5), values.dtype), values.reshape(2, 5))
     buffer.close()
 
 

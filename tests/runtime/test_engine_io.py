@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from runtime.engine_io import EngineIo
@@ -13,6 +14,7 @@ def profile(smallest, largest, side):
 IO = EngineIo(
     images="images",
     logits="logits",
+    dtype=np.dtype(np.float32),
     profiles=(profile(1, 1, 224), profile(2, 32, 224), profile(1, 4, 288)),
 )
 

@@ -5,6 +5,7 @@ import pytest
 from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineRequest, order_engines
 from runtime.errors import OptionError
+from runtime.precision import PrecisionPromise
 
 RTX = EngineOptions(flavour="tensorrt_rtx")
 
@@ -77,3 +78,17 @@ def test_a_bundle_that_promises_nothing_has_to_be_exported_again(order, tiny_bun
 def test_a_variant_that_is_not_there_is_refused_with_those_that_are(order):
     with pytest.raises(OptionError, match="no variant 'fp64'; it has: fp32"):
         order(EngineRequest(variants=("fp64",)))
+
+
+@pytest.mark.parametrize("profiles", [(), ("1:8:32",)])
+def test_an_engine_of_pixels_gets_a_profile_in_their_layout(publish_tiny, tmp_path, profiles):
+    promise = PrecisionPromise(height=16, width=16, macs={"float32": 1})
+
+    def add(manifest):
+        fp32 = dataclasses.replace(manifest.variants["fp32"], convolutions=promise)
+        return dataclasses.replace(manifest, variants={"fp32": fp32})
+
+    manifest = publish_tiny(tmp_path / "b", pixels="NHWC", change_manifest=add).manifest
+    request = EngineRequest(profiles=profiles)
+    (ordered,) = order_engines(manifest.variants, manifest.image, request, manifest.pixels)
+    assert [str(p) for p in ordered.options.profiles] == ["1x16x16x3:8x16x16x3:32x16x16x3"]

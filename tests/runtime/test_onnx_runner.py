@@ -146,7 +146,7 @@ def test_opset_from_the_future_is_the_backends_limit():
     ids=["two inputs", "double precision"],
 )
 def test_model_that_is_no_classifier_of_images_is_refused(text):
-    with pytest.raises(BundleError, match="expected one float32 input and at least one"):
+    with pytest.raises(BundleError, match="expected one float32 or uint8 input and at"):
         OnnxRunner.open(model(text))
 
 
@@ -237,3 +237,17 @@ def test_missing_onnxruntime_is_one_line_with_the_command_that_installs_it():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.count("\n") == 1
     assert run.stdout.endswith("Run: pip install resnet-deploy\n")
+
+
+def test_a_model_of_pixels_takes_uint8_and_nothing_else(images):
+    text = MEAN_COLOUR.replace("(float[batch", "(uint8[batch", 1).replace(
+        "images) =>", "pixels) =>"
+    )
+    text = text.replace("pooled =", "images = Cast <to = 1> (pixels)\n    pooled =", 1)
+    runner = OnnxRunner.open(model(text))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), np.uint8)
+    np.testing.assert_allclose(runner.logits(pixels), pixels.mean(axis=(2, 3)), rtol=1e-6)
+    with pytest.raises(BackendError, match=r"expected uint8 .* normalises pixels .* itself"):
+        runner.logits(images)
+    with pytest.raises(BackendError, match=r"expected float32 .* images that are normalised al"):
+        OnnxRunner.open(model(MEAN_COLOUR)).logits(pixels)

@@ -15,7 +15,7 @@ from torchvision import transforms
 
 from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
-from runtime.preprocess import MAX_PIXELS, preprocess
+from runtime.preprocess import MAX_PIXELS, crop_pixels, model_input, normalise, preprocess
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SOLAR_CELLS = sorted((Path(elpv_dataset.__file__).parent / "data" / "images").glob("*.png"))
@@ -165,3 +165,36 @@ def test_preprocessing_imports_neither_torch_nor_onnxruntime():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+@given(images(), specs())
+def test_the_normalised_image_is_that_of_the_pixels_to_the_bit(image, spec):
+    planes = crop_pixels(image, spec, "NCHW")
+    assert (planes.dtype, planes.shape) == (np.uint8, spec.shape())
+    assert_bit_equal(normalise(planes, spec), preprocess(image, spec))
+    pixels = crop_pixels(image, spec, "NHWC")
+    assert pixels.shape == spec.shape("NHWC")
+    assert np.array_equal(np.moveaxis(pixels, 2, 0), planes)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_pixels_are_those_of_pillow_and_the_callers_to_keep(layout):
+    image = Image.fromarray(load_sample_image("china.jpg"))
+    spec = ImageSpec(resize=427, crop=224, mean=(0,) * 3, std=(1,) * 3)
+    pixels = model_input(image, spec, layout)
+    expected = np.asarray(image)[101 + 1 : 101 + 225, 208:432]
+    assert np.array_equal(pixels if layout == "NHWC" else np.moveaxis(pixels, 0, 2), expected)
+    assert pixels.flags.c_contiguous
+    pixels[:] = 0
+    assert model_input(image, spec, layout).any()
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_bgr_and_grey_lie_as_the_channels_of_the_model(layout):
+    colour = Image.fromarray(np.full((4, 4, 3), (1, 2, 3), np.uint8))
+    spec = ImageSpec(resize=4, crop=4, mean=(0,) * 3, std=(1,) * 3, channels="BGR")
+    axis = {"NCHW": 0, "NHWC": 2}[layout]
+    assert crop_pixels(colour, spec, layout).take(0, axis).max() == 3
+    grey = crop_pixels(Image.new("L", (4, 4), 7), spec, layout)
+    assert (grey == 7).all()
+    assert grey.shape[axis] == 3

@@ -62,3 +62,24 @@ def test_a_profile_of_other_channels_is_refused():
 )
 def test_a_profile_accepts_what_lies_between_its_smallest_and_its_largest(shape, inside):
     assert UP_TO_8.accepts(shape) is inside
+
+
+def test_a_profile_of_pixels_has_its_channels_last():
+    profile = parse_profile("1:4:8", channels=3, side=224, layout="NHWC")
+    assert str(profile) == "1x224x224x3:4x224x224x3:8x224x224x3"
+    assert parse_profile(str(profile), channels=3, side=32, layout="NHWC") == profile
+    assert default_profiles(("batch", "height", "width", "3"), 8) == (
+        parse_profile("1:8:32", channels=3, side=8, layout="NHWC"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1x3x8x8", "given 8 channels in '1x3x8x8'; the model has 3"),
+        ("a", "batch x height x width x channels, such as 8x8x8x3"),
+    ],
+)
+def test_a_profile_of_pixels_in_another_order_is_refused(text, message):
+    with pytest.raises(OptionError, match=message):
+        parse_profile(text, channels=3, side=8, layout="NHWC")

@@ -138,7 +138,7 @@ class Allocator:
 
 TRT = SimpleNamespace(
     TensorIOMode=SimpleNamespace(INPUT="input", OUTPUT="output"),
-    DataType=SimpleNamespace(FLOAT="float32", HALF="float16"),
+    DataType=SimpleNamespace(FLOAT="float32", HALF="float16", UINT8="uint8"),
     ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="ours"),
     CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"),
     IOutputAllocator=Allocator,
@@ -151,11 +151,12 @@ class HostEngine:
     num_io_tensors = 2
     device_memory_size_v2 = 1024
 
-    def __init__(self, api, *profiles, open_ended=False, dtype="float32"):
+    def __init__(self, api, *profiles, open_ended=False, dtype="float32", layout="NCHW"):
         self.api = api
         self.profiles = profiles
         self.open_ended = open_ended
         self.dtype = dtype
+        self.layout = layout
         self.contexts = []
         self.refuses = False
         self.num_optimization_profiles = len(profiles)
@@ -167,10 +168,10 @@ class HostEngine:
         return {"images": "input", "logits": "output"}[name]
 
     def get_tensor_dtype(self, name):
-        return self.dtype
+        return "float32" if (name, self.dtype) == ("logits", "uint8") else self.dtype
 
     def get_tensor_shape(self, name):
-        return (-1, 3, -1, -1)
+        return (-1, 3, -1, -1) if self.layout == "NCHW" else (-1, -1, -1, 3)
 
     def get_tensor_profile_shape(self, name, index):
         profile = self.profiles[index]
@@ -262,11 +263,12 @@ class HostContext:
                 raise api.error("cudaStreamSynchronize", 700)
             if self.how == "ours":
                 api.memory(self.memory, 1024)
-            count = math.prod(shape)
-            pixels = np.frombuffer(api.memory(addresses["images"], count * 4), np.float32, count)
+            count, dtype = math.prod(shape), np.dtype(self.engine.dtype)
+            memory = api.memory(addresses["images"], count * dtype.itemsize)
+            pixels = np.frombuffer(memory, dtype, count)
             pixels = pixels.reshape(shape[0], -1)
-            logits = np.stack([pixels.mean(1), pixels.sum(1)], axis=1)
-            ctypes.memmove(addresses["logits"], logits.astype(np.float32).tobytes(), logits.nbytes)
+            logits = np.stack([pixels.mean(1), pixels.sum(1)], axis=1).astype(np.float32)
+            ctypes.memmove(addresses["logits"], logits.tobytes(), logits.nbytes)
             api.memory(addresses["logits"], shape[0] * 8)
 
         api.queue(stream, kernel)
@@ -538,7 +540,7 @@ def test_a_refusal_of_tensorrt_is_our_error_with_its_reason(open_runner):
 
 @pytest.mark.parametrize("engine", [{"dtype": "float16"}])
 def test_an_engine_that_is_no_float32_classifier_is_refused(open_runner, engine):
-    with pytest.raises(EngineError, match="expected one input and one output of float32"):
+    with pytest.raises(EngineError, match="expected one input of float32 or uint8, and one output"):
         open_runner(**engine)
 
 
@@ -587,3 +589,22 @@ def test_without_a_gpu_an_engine_is_refused_before_any_library_is_loaded(tmp_pat
         TensorRtRunner.open(plan, info, tmp_path / "fp32.plan")
     with pytest.raises(EngineError, match="content is"):
         TensorRtRunner.open(plan[:-1], info, tmp_path / "fp32.plan")
+
+
+PIXELS = Profile(smallest=(2, 8, 8, 3), tuned=(4, 8, 8, 3), largest=(4, 16, 16, 3))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_pixels_are_copied_as_the_bytes_they_are(api, open_runner, count):
+    runner = open_runner(PIXELS, dtype="uint8", layout="NHWC")
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    np.testing.assert_allclose(runner.logits(pixels), truth(pixels), rtol=1e-6)
+    copies = [call for call in api.calls if call[0] == "cudaMemcpyAsync" and call[4] == 1]
+    assert {call[3] for call in copies} <= {8 * 8 * 3 * n for n in (2, 3, 4)}
+
+
+def test_an_engine_of_pixels_refuses_normalised_images_and_the_other_way_round(open_runner):
+    with pytest.raises(EngineError, match="expected uint8 in 4 dimensions, pixels of 0 to 255"):
+        open_runner(PIXELS, dtype="uint8", layout="NHWC").logits(images(1))
+    with pytest.raises(EngineError, match="expected float32 in 4 dimensions, normalised images"):
+        open_runner().logits(np.zeros((1, 3, 8, 8), np.uint8))

@@ -196,3 +196,31 @@ def test_opset_of_the_future_is_no_fault_of_the_bundle(publish_tiny, tmp_path):
     bundle = publish_tiny(tmp_path / "tiny", change_model=age)
     with pytest.raises(BackendError):
         verify(bundle)
+
+
+def test_bundle_of_pixels_passes_every_check(pixel_bundle):
+    report = verify(pixel_bundle)
+    assert report.passed, report.first_difference
+    channels = next(check for check in report.checks if check.name == "fp32 channels")
+    assert channels.given == "3"
+    assert any(check.name == "fp32 resnet-deploy.pixels" for check in report.checks)
+
+
+def test_model_that_does_not_say_how_its_pixels_lie_is_a_difference(publish_tiny, tmp_path):
+    def forget(model):
+        kept = {p.key: p.value for p in model.metadata_props if p.key != "resnet-deploy.pixels"}
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, kept)
+
+    bundle = publish_tiny(tmp_path / "b", pixels="NHWC", change_model=forget)
+    difference = verify(bundle).first_difference
+    assert (difference.name, difference.expected) == ("fp32 resnet-deploy.pixels", "NHWC")
+
+
+def test_golden_input_that_is_normalised_is_none_for_a_model_of_pixels(publish_tiny, tmp_path):
+    def normalise(files):
+        pixels = read_tensor(files["test_data_set_0/input_0.pb"]).astype(np.float32)
+        files["test_data_set_0/input_0.pb"] = write_tensor("pixels", pixels)
+
+    report = verify(publish_tiny(tmp_path / "b", pixels="NCHW", change_files=normalise))
+    assert "the model normalises pixels of 0 to 255 itself" in report.first_difference.given
