@@ -8,7 +8,7 @@ float32: what differs from the original graph is the rounding and clipping of ac
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from calibration.ranges import ActivationRanges, Grid
 from runtime.errors import OptionError
 
-__all__ = ["emulate"]
+__all__ = ["emulate", "round_for"]
 
 _DTYPES = {"int8": np.dtype(np.int8), "uint8": np.dtype(np.uint8)}
 
@@ -46,17 +46,31 @@ def emulate(
     for name in tensors:
         if name not in values:
             raise OptionError(f"the graph has no tensor '{name}'")
-        _round(rounded.graph, values[name], *grid.fit(ranges[name]), _DTYPES[grid.name])
+        value = values[name]
+        round_for(rounded.graph, value, list(value.uses()), grid.fit(ranges[name]), grid)
     return rounded
 
 
-def _round(
-    graph: ir.Graph, value: ir.Value, scale: float, zero_point: int, dtype: np.dtype[Any]
+def round_for(
+    graph: ir.Graph,
+    value: ir.Value,
+    readers: Sequence[tuple[ir.Node, int]],
+    step: tuple[float, int],
+    grid: Grid,
 ) -> None:
-    readers = list(value.uses())
+    """Let the readers, nodes with input index, read the value rounded to the grid, in place.
+
+    Args:
+        graph: that the value is of.
+        value: input of the graph or output of one of its nodes.
+        readers: the others go on reading the value itself.
+        step: scale and zero point.
+        grid: what to round to.
+    """
+    scale, zero_point = step
     parameters = [
         _constant(graph, f"{value.name}:scale", np.array(scale, np.float32)),
-        _constant(graph, f"{value.name}:zero_point", np.array(zero_point, dtype)),
+        _constant(graph, f"{value.name}:zero_point", np.array(zero_point, _DTYPES[grid.name])),
     ]
     to_grid = ir.Node("", "QuantizeLinear", [value, *parameters])
     from_grid = ir.Node("", "DequantizeLinear", [to_grid.outputs[0], *parameters])

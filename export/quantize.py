@@ -68,10 +68,14 @@ def quantize(
         )
     dtype = ir.DataType[placement.grid.name.upper()]
     pairs = placement.pairs(result.graph, keep_float)
-    for value, readers in pairs.items():
-        if not _is_quantized(value):
-            scale, zero_point = placement.grid.fit(_range(value, pairs, ranges))
-            _insert_pair(result.graph, value, readers, scale, zero_point, dtype)
+    # All ranges before the first pair: behind it, a tensor no longer shows where it came from.
+    fitted = {
+        value: placement.grid.fit(_range(value, pairs, ranges))
+        for value in pairs
+        if not _is_quantized(value)
+    }
+    for value, (scale, zero_point) in fitted.items():
+        _insert_pair(result.graph, value, pairs[value], scale, zero_point, dtype)
     for node in tuple(result.graph):
         if node.op_type in WEIGHTED and node.name not in keep_float:
             _quantize_weights(result.graph, node, placement, weight_scales)

@@ -70,6 +70,17 @@ def test_the_tensorrt_graph_has_nothing_that_tensorrt_reads_wrong(simplified, me
     assert Counter(node.op_type for node in quantized.graph)["DequantizeLinear"] > 20
 
 
+@pytest.mark.parametrize("placement", [TENSORRT, ONNXRUNTIME], ids=lambda p: p.name)
+def test_values_that_are_only_moved_keep_their_scale(simplified, measurement, placement):
+    ranges = choose(measurement, "minmax", placement.grid)
+    quantized = quantize(simplified, ranges, placement, head(simplified))
+    before, after = (
+        quantized.graph.initializers[f"{name}.scale"].const_value.numpy()
+        for name in ("layer1.2.relu_1", "layer2.0.downsample.pad")
+    )
+    assert before == after
+
+
 def test_ranges_of_the_other_target_are_refused(simplified, measurement):
     ranges = choose(measurement, "minmax", ONNXRUNTIME.grid)
     with pytest.raises(OptionError, match="ranges: given for"):

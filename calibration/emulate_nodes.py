@@ -1,0 +1,175 @@
+"""Emulates a graph of which some nodes are quantized, weights included; the rest stays in float32.
+
+    INT8, as TensorRT fuses    y = f(Q(x), Q(w))      what a Conv, Gemm or average pool reads; with
+                                                      a Conv also the shortcut of its Add
+    UINT8, as ONNX Runtime     y = Q(f(Q(x), Q(w)))   what a node reads, and what it makes, behind
+                                                      its Relu
+
+Q rounds an activation to the one scale of its tensor, and a weight to that of its output channel.
+The arithmetic is float32. `export.quantize` writes the graphs that compute this in integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from calibration.emulate import round_for
+from calibration.ranges import ActivationRanges, Grid, Range
+from runtime.errors import OptionError
+
+__all__ = ["HEAD", "emulate_nodes", "quantizable"]
+
+HEAD = ("GlobalAveragePool", "Flatten", "Gemm")
+"""What stands behind the last convolution; it stays in float by default."""
+
+_WEIGHTED = ("Conv", "Gemm")
+_MOVING = ("MaxPool", "Pad", "Flatten")
+"""They pass values on as they are; what they read and make is on one grid."""
+
+_LARGEST_WEIGHT = 127
+_FINEST = 2.0**-12
+"""Least scale of a channel, as a share of the tensor's largest; as in `export.quantize`."""
+_LARGEST_BIAS = 2.0**30
+"""Most steps of an int32 bias; as in `export.quantize`."""
+
+_Readers: TypeAlias = dict[ir.Value, list[tuple[ir.Node, int]]]
+"""For each tensor that is rounded: the nodes, with input index, that read it so."""
+
+
+def quantizable(graph: ir.Model, grid: Grid) -> tuple[str, ...]:
+    """Return the names of the nodes that the grid's target can compute in integers, in order.
+
+    Where it fuses an Add into the Conv before it, the Add is a part of that Conv.
+    """
+    kinds = (*_WEIGHTED, "GlobalAveragePool", *(() if grid.symmetric else ("Add", "MaxPool")))
+    return tuple(str(node.name) for node in graph.graph if node.op_type in kinds)
+
+
+def emulate_nodes(
+    graph: ir.Model, ranges: ActivationRanges, grid: Grid, nodes: Collection[str]
+) -> ir.Model:
+    """Return a copy of the graph that computes what it would with these nodes in integers.
+
+    Args:
+        graph: float32, BatchNormalization folded; not changed.
+        ranges: chosen for the grid.
+        grid: of the target.
+        nodes: names; those that the graph does not have are left out.
+
+    Raises:
+        OptionError: if the ranges are of another grid, or lack a tensor.
+    """
+    if ranges.grid != grid.name:
+        raise OptionError(f"ranges: given for {ranges.grid}; expected for {grid.name}")
+    result = graph.clone()
+    chosen = [node for node in result.graph if node.name in nodes]
+    readers = _fused(result.graph, chosen) if grid.symmetric else _surrounding(result.graph, chosen)
+    for node in result.graph:
+        # Integers stay integers in a MaxPool; its one neighbour's pair serves both.
+        if grid.symmetric and node.op_type in _MOVING and node.inputs[0] in readers:
+            readers[node.inputs[0]].append((node, 0))
+    steps = {value: grid.fit(_tied_range(value, readers, ranges)) for value in readers}
+    for node in chosen:
+        if node.op_type in _WEIGHTED:
+            scale, _ = steps[_input(node, 0)]
+            _round_weights(result.graph, node, 0.0 if grid.symmetric else scale)
+    for value, nodes_of in readers.items():
+        round_for(result.graph, value, nodes_of, steps[value], grid)
+    return RemoveUnusedNodesPass()(result).model
+
+
+def _fused(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:
+    readers: _Readers = {}
+    for node in chosen:
+        if node.op_type in HEAD or node.op_type == "Conv":
+            readers.setdefault(_input(node, 0), []).append((node, 0))
+    depths = _depths(graph)
+    for node in graph:
+        if node.op_type == "Add":
+            # The Conv of the longer branch takes the Add in, and reads the other one.
+            shortcut, main = sorted((0, 1), key=lambda i: (depths.get(_input(node, i), 0), -i))
+            if _input(node, main).producer() in chosen:
+                readers.setdefault(_input(node, shortcut), []).append((node, shortcut))
+    return readers
+
+
+def _surrounding(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:
+    values: dict[ir.Value, None] = {}
+    for node in chosen:
+        for index in range(2 if node.op_type == "Add" else 1):
+            values[_input(node, index)] = None
+        values[_behind_relu(node.outputs[0])] = None
+    return {value: list(value.uses()) for value in values if not value.is_graph_output()}
+
+
+def _depths(graph: ir.Graph) -> dict[ir.Value, int]:
+    """Return for each tensor how many convolutions stand before it on the longest path."""
+    depths: dict[ir.Value, int] = {}
+    for node in graph:
+        before = max((depths.get(value, 0) for value in node.inputs if value), default=0)
+        depths |= dict.fromkeys(node.outputs, before + (node.op_type == "Conv"))
+    return depths
+
+
+def _behind_relu(value: ir.Value) -> ir.Value:
+    kinds = [node.op_type for node in value.consumers()]
+    return value.consumers()[0].outputs[0] if kinds == ["Relu"] else value
+
+
+def _tied_range(value: ir.Value, readers: _Readers, ranges: ActivationRanges) -> Range:
+    """Return the range that all rounded tensors have together between which values only move."""
+    found = [value]
+    for each in found:
+        producer = each.producer()
+        near = [node.outputs[0] for node in each.consumers() if node.op_type in _MOVING]
+        if producer is not None and producer.op_type in _MOVING:
+            near.append(_input(producer, 0))
+        found += [neighbour for neighbour in near if neighbour not in found]
+    tied = [ranges[str(each.name)] for each in found if each in readers]
+    return Range(low=min(each.low for each in tied), high=max(each.high for each in tied))
+
+
+def _round_weights(graph: ir.Graph, node: ir.Node, input_scale: float) -> None:
+    """Round the node's weights, and its bias to int32 where the scale of its input is given."""
+    axis = 1 if node.op_type == "Gemm" and not node.attributes.get_int("transB", 0) else 0
+    weights = np.moveaxis(_constant(node, 1), axis, 0)
+    rows = weights.reshape(len(weights), -1)
+    scales = np.abs(rows).max(axis=1, initial=0.0) / _LARGEST_WEIGHT
+    scales = np.maximum(scales, _FINEST * scales.max(initial=0.0) or 1.0)
+    if input_scale and len(node.inputs) > 2:
+        bias = _constant(node, 2)
+        coarsest = np.float64(np.float32(input_scale))
+        scales = np.maximum(scales, np.abs(bias) / (coarsest * _LARGEST_BIAS))
+        fine = coarsest * scales.astype(np.float32)
+        _replace(graph, node, 2, np.rint(bias / fine) * fine.astype(np.float32))
+    steps = scales.astype(np.float32)[:, None].astype(np.float64)
+    rounded = np.clip(np.rint(rows / steps), -_LARGEST_WEIGHT, _LARGEST_WEIGHT) * steps
+    _replace(graph, node, 1, np.moveaxis(rounded.reshape(weights.shape), 0, axis))
+
+
+def _input(node: ir.Node, index: int) -> ir.Value:
+    value = node.inputs[index]
+    assert value is not None  # none of these operators has an optional input there
+    return value
+
+
+def _constant(node: ir.Node, index: int) -> NDArray[np.float64]:
+    tensor = ir.convenience.get_const_tensor(_input(node, index))
+    if tensor is None:
+        raise OptionError(
+            f"'{node.name}' reads weights that are no constant; expected a simplified model"
+        )
+    return tensor.numpy().astype(np.float64)
+
+
+def _replace(graph: ir.Graph, node: ir.Node, index: int, content: NDArray[np.float64]) -> None:
+    tensor = ir.tensor(content.astype(np.float32), name=f"{node.name}:rounded {index}")
+    value = ir.val(str(tensor.name), tensor.dtype, list(content.shape), const_value=tensor)
+    graph.register_initializer(value)
+    node.replace_input_with(index, value)

@@ -1,0 +1,1 @@
+"""What quantizing each node alone costs, and which nodes are worth keeping in float."""
