@@ -30,9 +30,10 @@ from export.models.imagenet import VERSIONS
 from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.models.sources import Source, open_source, open_unnamed
-from export.prepare import prepare_image, read_labels
+from export.prepare import prepare_image
 from runtime.errors import CheckpointError, OptionError
 from runtime.manifest import WeightsInfo
+from runtime.read_labels import read_labels
 
 __all__ = ["Classifier", "LoadOptions", "load"]
 

@@ -1,15 +1,14 @@
-"""What a person says of preprocessing and labels, in the place of what the weights say."""
+"""What a person says of preprocessing, in the place of what the weights say."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from export.classifier import LoadOptions
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
 
-__all__ = ["prepare_image", "read_labels"]
+__all__ = ["prepare_image"]
 
 
 def prepare_image(image: ImageSpec, options: LoadOptions) -> ImageSpec:
@@ -35,25 +34,3 @@ def prepare_image(image: ImageSpec, options: LoadOptions) -> ImageSpec:
             "have black borders; give both --resize and --crop"
         )
     return prepared
-
-
-def read_labels(path: Path, classes: int) -> tuple[str, ...]:
-    """Return the labels in a UTF-8 text file, one a line.
-
-    Raises:
-        OptionError: if it cannot be read, or has not one label a class.
-    """
-    try:
-        labels = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise OptionError(
-            f"cannot read labels from '{path}': {reason}; expected one label a line"
-        ) from None
-    if len(labels) != classes or not all(labels):
-        empty = labels.count("")
-        raise OptionError(
-            f"labels: '{path}' has {len(labels)} lines, {empty} of them empty; "
-            f"expected {classes}, one label a class"
-        )
-    return labels

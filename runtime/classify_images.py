@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle
 from runtime.errors import ImageError, OptionError
+from runtime.feed import Chunk, check_classifier, fixed_batch, load_ahead, run_chunk
 from runtime.open_runner import start_opening
 
 if TYPE_CHECKING:
     from runtime.classify import RankedClass
-    from runtime.manifest import Manifest, TensorInfo, Variant
     from runtime.onnx_runner import OnnxRunner
-    from runtime.runner import Images, Logits, Runner
+    from runtime.runner import Logits
     from runtime.tensorrt_runner import TensorRtRunner
 
 __all__ = ["Classification", "Classified", "Request", "classify_images"]
@@ -45,6 +45,8 @@ class Request:
     """How many classes of each image."""
     batch: int = 8
     """How many images the model is given at once; a model of fixed batch takes its own."""
+    threads: int = 0
+    """How many the CPU provider takes for one run; 0 leaves it to ONNX Runtime."""
 
     def __post_init__(self) -> None:
         if min(self.top, self.batch) < 1:
@@ -93,10 +95,8 @@ def classify_images(
     """
     manifest = bundle.manifest
     variant = bundle.variant(_variant(bundle, request))
-    _check_head(variant)
-    tensor = variant.input
-    _check_size(tensor, manifest)
-    fixed = int(tensor.shape[0]) if tensor.shape[0].isdigit() else 0
+    check_classifier(variant, manifest)
+    fixed = fixed_batch(variant)
     pool = ThreadPoolExecutor(os.cpu_count())
     held = contextlib.ExitStack()
     try:
@@ -104,9 +104,9 @@ def classify_images(
         from runtime.images import find_images
 
         images = find_images(paths)
-        chunks = _load_ahead(images, manifest, fixed or request.batch, pool)
+        chunks = load_ahead(images, manifest, fixed or request.batch, pool)
         runner = open_model()
-        answered = ((chunk, _run(runner, chunk, fixed)) for chunk in chunks)
+        answered = ((chunk, run_chunk(runner, chunk, fixed)) for chunk in chunks)
         results = _rank(answered, manifest.labels, request.top)
         with held:
             yield Classification(runner=runner, images=images, results=results)
@@ -129,83 +129,16 @@ def _start_opening(
     """Return what opens the model; an engine has to be closed, which `held` does."""
     if not request.engine:
         open_model = start_opening(bundle, request.variant, pool)
-        return lambda: open_model(request.provider, allow_fallback=request.allow_fallback)
+        return lambda: open_model(
+            request.provider, allow_fallback=request.allow_fallback, threads=request.threads
+        )
     from runtime.open_engine import open_engine
 
     return lambda: held.enter_context(open_engine(bundle, request.engine))
 
 
-_Chunk = list[tuple[Path, "Images | ImageError"]]
-
-
-def _check_head(variant: Variant) -> None:
-    names = [output.name for output in variant.outputs]
-    if names in (["features"], [f"stage{number + 1}" for number in range(len(names))]):
-        raise OptionError(
-            f"the model gives {', '.join(names)}, not classes; run it from Python, or export it "
-            "with --head logits"
-        )
-
-
-def _check_size(tensor: TensorInfo, manifest: Manifest) -> None:
-    spec = manifest.image
-    if spec.channels == "planes":
-        raise OptionError(
-            f"the model takes {spec.channel_count} planes, which no image file holds; "
-            "run it from Python on an array"
-        )
-    made = spec.shape(manifest.pixels or "NCHW")
-    fits = all(not d.isdigit() or int(d) == n for d, n in zip(tensor.shape[1:], made, strict=True))
-    if not fits:
-        raise OptionError(
-            f"the model takes images of {'x'.join(tensor.shape[1:])}, its preprocessing makes "
-            f"{'x'.join(map(str, made))}; export it with a --crop that fits"
-        )
-
-
-def _load_ahead(
-    images: Sequence[Path], manifest: Manifest, size: int, pool: Executor
-) -> Iterator[_Chunk]:
-    """Start to load the first chunk, and return an iterator that loads one more than is taken."""
-
-    def start_loading(first: int) -> list[tuple[Path, Future[Images | ImageError]]]:
-        chunk = images[first : first + size]
-        return [(image, pool.submit(_load, image, manifest)) for image in chunk]
-
-    def take(current: list[tuple[Path, Future[Images | ImageError]]]) -> Iterator[_Chunk]:
-        for first in range(size, len(images) + size, size):
-            following = start_loading(first)  # under way while the caller works on this one
-            yield [(image, loading.result()) for image, loading in current]
-            current = following
-
-    return take(start_loading(0))
-
-
-def _load(image: Path, manifest: Manifest) -> Images | ImageError:
-    from runtime.images import load_image
-
-    try:
-        return load_image(image, manifest.image, manifest.pixels)
-    except ImageError as error:
-        return error
-
-
-def _run(runner: Runner, chunk: _Chunk, fixed: int) -> Logits | None:
-    """Return the logits of the images that could be read; None if there are none.
-
-    A model of fixed batch gets its fill of the last image.
-    """
-    import numpy as np
-
-    loaded = [image for _, image in chunk if not isinstance(image, ImageError)]
-    if not loaded:
-        return None
-    filled = loaded + loaded[-1:] * (fixed - len(loaded))
-    return runner.logits(np.stack(filled))[: len(loaded)]
-
-
 def _rank(
-    answered: Iterator[tuple[_Chunk, Logits | None]], labels: Sequence[str], top: int
+    answered: Iterator[tuple[Chunk, Logits | None]], labels: Sequence[str], top: int
 ) -> Iterator[Classified]:
     from runtime.classify import classify
 
