@@ -7,6 +7,7 @@
     ├── ImageError               an image that cannot or must not be read
     ├── TraceError               PyTorch could not export the model as it was asked to
     ├── BundleError              a deployment folder that is incomplete, altered or unwritable
+    ├── RequestError             a request to a server that gets no answer; knows its HTTP status
     ├── BackendError             a backend that cannot run the model
     │   ├── BackendMissingError  the library is not installed; says what to install
     │   ├── EngineError          a TensorRT engine that cannot be built, loaded or run
@@ -33,6 +34,7 @@ __all__ = [
     "ImageError",
     "OptionError",
     "ProviderError",
+    "RequestError",
     "TraceError",
     "UnknownModelError",
     "VerdictError",
@@ -67,6 +69,16 @@ class TraceError(DeployError):
 
 class BundleError(DeployError):
     """A deployment folder that is incomplete, altered or hostile, or that cannot be written."""
+
+
+class RequestError(DeployError):
+    """A request to a server that gets no answer; its HTTP status says whose fault that is."""
+
+    def __init__(self, status: int, message: str, retry_after_s: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+        """When it is worth asking again; 0 if never."""
 
 
 class BackendError(DeployError):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import io
 import os
 import threading
 import warnings
@@ -35,7 +36,7 @@ from runtime.runner import Images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SUFFIX_FORMATS", "find_images", "load_image", "open_image"]
+__all__ = ["SUFFIX_FORMATS", "decode_image", "find_images", "load_image", "open_image"]
 
 # Only these of Pillow's forty formats are tried: among the others is EPS, which runs Ghostscript.
 SUFFIX_FORMATS = {
@@ -106,13 +107,21 @@ def open_image(path: str | os.PathLike[str]) -> Image:
     if not os.path.isfile(name):
         reason = "is not a file" if os.path.exists(name) else "no such file"
         raise ImageError(f"{name}: {reason}; expected an image")
-    try:
-        return _decode(name)
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
-    # Pillow's decoders raise whatever the broken bytes led to: OSError, ValueError, IndexError.
-    except Exception as error:
-        raise ImageError(f"{name}: {_explain(error)}") from None
+    return _decode(name, name, MAX_PIXELS)
+
+
+def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
+    """Return the image in the bytes of a file, as `open_image` does.
+
+    Args:
+        data: the file's bytes.
+        name: what to call it in messages; its ending says which format is tried first.
+        max_pixels: most pixels it may have; at most MAX_PIXELS.
+
+    Raises:
+        ImageError: as `open_image`.
+    """
+    return _decode(io.BytesIO(data), name, min(max_pixels, MAX_PIXELS))
 
 
 def _expand(path: str) -> Iterator[Path]:
@@ -142,23 +151,33 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIX_FORMATS and not path.name.startswith(".")
 
 
-def _decode(name: str) -> Image:
+def _decode(source: str | io.BytesIO, name: str, max_pixels: int) -> Image:
+    try:
+        return _decode_or_raise(source, name, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    # Pillow's decoders raise whatever the broken bytes led to: OSError, ValueError, IndexError.
+    except Exception as error:
+        raise ImageError(f"{name}: {_explain(error)}") from None
+
+
+def _decode_or_raise(source: str | io.BytesIO, name: str, max_pixels: int) -> Image:
     from PIL import Image, ImageOps
 
     # The format its name promises goes first: Pillow then loads one plugin instead of forty.
     promised = SUFFIX_FORMATS.get(os.path.splitext(name)[1].lower())
     formats = sorted(set(SUFFIX_FORMATS.values()), key=lambda known: known != promised)
     with _no_warnings():
-        opened = Image.open(name, formats=formats)
+        opened = Image.open(source, formats=formats)
     with opened as image:
         width, height = image.size
         if min(width, height) < MIN_SIDE:
             raise ImageError(
                 f"{width}x{height} pixels; expected at least {MIN_SIDE}x{MIN_SIDE} to classify"
             )
-        if width * height > MAX_PIXELS:
+        if width * height > max_pixels:
             raise ImageError(
-                f"{width}x{height} pixels; expected at most {MAX_PIXELS} pixels in all; "
+                f"{width}x{height} pixels; expected at most {max_pixels} pixels in all; "
                 "scale the image down first"
             )
         image.load()

@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_image
 
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import find_images, load_image, open_image
+from runtime.images import decode_image, find_images, load_image, open_image
 from runtime.preprocess import MAX_PIXELS, preprocess
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -258,6 +258,20 @@ def test_image_under_the_limit_gets_past_the_header(tmp_path):
     path = tmp_path / "no-bomb.png"
     path.write_bytes(png_header(9_000, 9_000))
     assert refused(path).startswith("cannot be read")
+
+
+def test_bytes_of_a_file_open_as_the_file_does(photograph, tmp_path):
+    path = saved(photograph, tmp_path / "photograph.webp")
+    decoded = decode_image(path.read_bytes(), "upload.webp")
+    np.testing.assert_array_equal(np.asarray(decoded), np.asarray(open_image(path)))
+
+
+def test_bytes_are_refused_under_the_name_and_the_limit_given(photograph, tmp_path):
+    data = saved(photograph, tmp_path / "photograph.png").read_bytes()
+    with pytest.raises(ImageError, match=r"^upload: 60x40 pixels; expected at most 2399 pixels"):
+        decode_image(data, "upload", 2399)
+    with pytest.raises(ImageError, match=r"^upload: cannot be read"):
+        decode_image(data[:-100], "upload")
 
 
 def test_load_image_opens_and_preprocesses(photograph, tmp_path):
