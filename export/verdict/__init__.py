@@ -1,0 +1,1 @@
+"""Says whether a bundle may ship: every measurement beside its gate."""
