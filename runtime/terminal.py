@@ -159,21 +159,25 @@ class Screen:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show a bar on a terminal when the work inside takes long.
+        """Show a bar, the pace and the time left on a terminal when the work inside takes long.
 
         Yields:
             What to call after each of the `total` pieces.
         """
         done = 0
-        due = time.perf_counter() + _PATIENCE_SECONDS
+        start = time.perf_counter()
+        due = start + _PATIENCE_SECONDS
 
         def advance() -> None:
             nonlocal done, due
             done += 1
-            if time.perf_counter() >= due:
-                due = time.perf_counter() + _REDRAW_SECONDS
+            now = time.perf_counter()
+            if now >= due:
+                due = now + _REDRAW_SECONDS
                 bar = "#" * (_BAR_WIDTH * done // total)
-                self._status(f"{what} [{bar:.<{_BAR_WIDTH}}] {done}/{total}")
+                pace = done / (now - start)
+                left = f"{pace:.3g}/s, {_duration((total - done) / pace)} left"
+                self._status(f"{what} [{bar:.<{_BAR_WIDTH}}] {done}/{total}, {left}")
 
         try:
             yield advance
@@ -228,6 +232,14 @@ def _was_interrupted(error: BaseException) -> bool:
 def _say(text: str) -> None:
     erase = _ERASE if _is_terminal(sys.stderr) else ""
     sys.stderr.write(f"{erase}{printable(text)}\n")
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as a person says it: "48 s", "3:07 min", "2:05 h"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    small, unit = (60, "min") if seconds < 3600 else (3600, "h")
+    return f"{int(seconds // small)}:{int(seconds % small * 60 // small):02} {unit}"
 
 
 def _is_terminal(stream: TextIO) -> bool:
