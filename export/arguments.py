@@ -10,11 +10,13 @@ from runtime.errors import BackendMissingError, OptionError
 
 __all__ = [
     "EdgeName",
+    "Input",
     "Json",
     "Opset",
     "Quiet",
     "Static",
     "Tensorrt",
+    "parse_input",
     "parse_numbers",
     "parse_shape",
     "require_extra",
@@ -26,8 +28,15 @@ EdgeName = Annotated[
 ]
 Opset = Annotated[int, typer.Option(help="ONNX opset, 18 to 23.")]
 Static = Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")]
+Input = Annotated[
+    str,
+    typer.Option(help="float32, normalised; or pixels: uint8, uint8-nhwc."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
+
+
+_LAYOUTS = {"float32": "", "uint8": "NCHW", "uint8-nhwc": "NHWC"}
 
 
 def require_extra() -> None:
@@ -39,6 +48,13 @@ def require_extra() -> None:
             raise BackendMissingError(
                 f"export needs the package '{module}'. Run: pip install 'resnet-deploy[export]'"
             )
+
+
+def parse_input(text: str) -> str:
+    """Return the layout of the pixels that --input asks for; "" for normalised images."""
+    if text not in _LAYOUTS:
+        raise OptionError(f"--input: given '{text}'; expected one of {', '.join(_LAYOUTS)}")
+    return _LAYOUTS[text]
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...] | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx_ir as ir
+
 from export.answers import Answers
 from export.check import Check, check
 from export.fold import fold
 from export.grid import Grid, plan_grid, plan_static_grid
 from export.load import Classifier, LoadOptions, load
 from export.models.count import count_macs, count_parameters
+from export.normalising import normalising
 from export.pack import pack, stamp
+from export.pixels import normalise_inside
 from export.recipes import float32, float32_static
 from export.samples import sample_images
 from export.simplify import Simplification
@@ -35,6 +39,8 @@ class Order:
     opset: int
     static_shape: tuple[int, int, int, int] | None
     """[batch, channels, height, width]; None keeps batch, height and width dynamic."""
+    pixels: str
+    """The layout of a graph that takes pixels, "NCHW" or "NHWC"; "" for normalised images."""
     parity_budget_gmacs: float
     """What the parity grid may cost each runner, in 10^9 multiply-accumulates."""
 
@@ -65,14 +71,16 @@ def deliver(order: Order, screen: Screen) -> Delivery:
     grid = _plan(order, classifier, model.macs)
     with screen.step("fold"):
         folded = fold(classifier)
-    with Answers(classifier, grid.cases) as answers:  # PyTorch computes while the graph is traced
+    # PyTorch computes while the graph is traced.
+    with Answers(_asked(order, classifier), grid.cases) as answers:
         simplification = _simplified(order, folded, screen)
-        data = stamp(simplification.graph, classifier)
+        graph = _fed(order, classifier, simplification.graph)
+        data = stamp(graph, classifier, order.pixels)
         verdict = check(answers, folded, data, grid, screen)
     if not verdict.report.passed:
         raise VerdictError(_complaint(verdict.report))
     with screen.step("publish") as step:
-        bundle = pack(order.output, classifier, model, simplification.graph, data, verdict)
+        bundle = pack(order.output, classifier, model, graph, data, verdict)
         step.detail = f"{len(bundle.manifest.files) + 1} files, {len(data) / 2**20:.1f} MiB model"
     return Delivery(bundle=bundle, simplification=simplification, check=verdict)
 
@@ -99,11 +107,22 @@ def _simplified(order: Order, classifier: Classifier, screen: Screen) -> Simplif
     return float32_static(classifier, order.static_shape, order.opset, screen)
 
 
+def _asked(order: Order, classifier: Classifier) -> Classifier:
+    """Return what is asked for the right answers: it takes what the graphs take."""
+    return normalising(classifier, order.pixels) if order.pixels else classifier
+
+
+def _fed(order: Order, classifier: Classifier, graph: ir.Model) -> ir.Model:
+    """Return the graph of normalised images, or one of pixels if that was ordered."""
+    return normalise_inside(graph, classifier.image, order.pixels) if order.pixels else graph
+
+
 def _plan(order: Order, classifier: Classifier, macs: int) -> Grid:
     photographs = sample_images(classifier.samples)
     if order.static_shape is None:
-        return plan_grid(classifier, photographs, order.parity_budget_gmacs, macs)
-    return plan_static_grid(classifier, photographs, order.static_shape)
+        budget = order.parity_budget_gmacs
+        return plan_grid(classifier, photographs, budget, macs, order.pixels)
+    return plan_static_grid(classifier, photographs, order.static_shape, order.pixels)
 
 
 def _complaint(report: ParityReport) -> str:

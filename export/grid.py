@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from export.load import Classifier
+from runtime.image_spec import CHANNEL_AXES
 from runtime.images import open_image
 from runtime.parity import Case
-from runtime.preprocess import preprocess
+from runtime.preprocess import model_input
 from runtime.runner import Images
 
 __all__ = ["DEFAULT_BUDGET_GMACS", "Grid", "plan_grid", "plan_static_grid"]
@@ -50,7 +51,11 @@ class Grid:
 
 
 def plan_grid(
-    classifier: Classifier, photographs: Sequence[Path], budget_gmacs: float, macs: int
+    classifier: Classifier,
+    photographs: Sequence[Path],
+    budget_gmacs: float,
+    macs: int,
+    pixels: str = "",
 ) -> Grid:
     """Return the grid for a graph with dynamic batch, height and width.
 
@@ -59,9 +64,10 @@ def plan_grid(
         photographs: real images; each becomes a case of the model's own size.
         budget_gmacs: what the cases may cost together, in 10^9 multiply-accumulates.
         macs: multiply-accumulates of one image of the model's own size.
+        pixels: the layout of a graph that takes pixels; "" for one that takes normalised images.
     """
     side = classifier.image.crop
-    real = list(_photograph_cases(classifier, photographs))
+    real = list(_photograph_cases(classifier, photographs, pixels))
     spent = len(real) * macs / 1e9
     cases, left_out = list(real), []
     for index, (batch, height, width) in enumerate(SHAPES):
@@ -70,42 +76,57 @@ def plan_grid(
             left_out.append(f"{batch}x{height}x{width}")
             continue
         spent += cost
-        cases.append(_random_case(classifier, batch, height, width))
+        cases.append(_random_case(classifier, (batch, height, width), pixels))
     return Grid(cases=tuple(cases), left_out=tuple(left_out), golden=len(real) + 1)
 
 
 def plan_static_grid(
-    classifier: Classifier, photographs: Sequence[Path], shape: tuple[int, int, int, int]
+    classifier: Classifier,
+    photographs: Sequence[Path],
+    shape: tuple[int, int, int, int],
+    pixels: str = "",
 ) -> Grid:
-    """Return the cases for a graph that takes one shape only: random ones, and real images."""
+    """Return the cases for a graph that takes one shape only: random ones, and real images.
+
+    Args:
+        classifier: the model under test.
+        photographs: real images, which are repeated until they fill the shape.
+        shape: [batch, channels, height, width], whatever the layout.
+        pixels: as of `plan_grid`.
+    """
     batch, _, height, width = shape
-    random = _random_case(classifier, batch, height, width)
+    random = _random_case(classifier, (batch, height, width), pixels)
     real = [
-        Case(content=case.content, images=_tile(case.images, shape))
-        for case in _photograph_cases(classifier, photographs)
+        Case(content=case.content, images=_tile(case.images, random.images.shape))
+        for case in _photograph_cases(classifier, photographs, pixels)
     ]
     cases = (*real, random)
     return Grid(cases=cases, left_out=(), golden=len(cases))
 
 
-def _photograph_cases(classifier: Classifier, photographs: Sequence[Path]) -> Iterator[Case]:
+def _photograph_cases(
+    classifier: Classifier, photographs: Sequence[Path], pixels: str
+) -> Iterator[Case]:
     if classifier.image.channels == "planes":
         return
     for path in photographs:
-        image = preprocess(open_image(path), classifier.image)
+        image = model_input(open_image(path), classifier.image, pixels)
         yield Case(content=f"photograph {path.name}", images=image[np.newaxis])
 
 
-def _random_case(classifier: Classifier, batch: int, height: int, width: int) -> Case:
-    # Normal, not zeros: on a black image most channels agree by accident.
-    rng = np.random.default_rng((batch, height, width))
-    shape = (batch, classifier.in_channels, height, width)
-    return Case(content="random normal", images=rng.standard_normal(shape, dtype=np.float32))
+def _random_case(classifier: Classifier, size: tuple[int, int, int], pixels: str) -> Case:
+    # Not zeros: on a black image most channels agree by accident.
+    rng = np.random.default_rng(size)
+    if not pixels:
+        batch, height, width = size
+        shape = (batch, classifier.in_channels, height, width)
+        return Case(content="random normal", images=rng.standard_normal(shape, dtype=np.float32))
+    sides = list(size)
+    sides.insert(CHANNEL_AXES[pixels], classifier.in_channels)
+    return Case(content="random pixels", images=rng.integers(0, 256, sides, np.uint8))
 
 
-def _tile(images: Images, shape: tuple[int, int, int, int]) -> Images:
+def _tile(images: Images, shape: tuple[int, ...]) -> Images:
     """Repeat an image until it fills the shape: a static graph takes no other size."""
-    batch, _, height, width = shape
-    rows, columns = -(-height // images.shape[2]), -(-width // images.shape[3])
-    tiled = np.tile(images, (batch, 1, rows, columns))
-    return np.ascontiguousarray(tiled[:, :, :height, :width])
+    times = [-(-side // given) for side, given in zip(shape, images.shape, strict=True)]
+    return np.ascontiguousarray(np.tile(images, times)[tuple(map(slice, shape))])

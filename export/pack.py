@@ -17,7 +17,9 @@ from export.load import Classifier
 from export.promise_precision import promise_precision
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
+from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import (
+    PIXELS_PROP,
     SCHEMA_VERSION,
     FileInfo,
     GoldenCase,
@@ -46,9 +48,15 @@ parity gate, because a device sums in another order with other instructions; a w
 or layer is off by thousands."""
 
 
-def stamp(graph: ir.Model, classifier: Classifier) -> bytes:
-    """Return the graph as an ONNX file that knows its preprocessing and labels."""
-    graph.metadata_props.update(metadata_props(classifier.image, classifier.labels))
+def stamp(graph: ir.Model, classifier: Classifier, pixels: str = "") -> bytes:
+    """Return the graph as an ONNX file that knows its preprocessing and labels.
+
+    Args:
+        graph: the graph.
+        classifier: where the model came from.
+        pixels: the layout of the pixels the graph takes; "" if it takes normalised images.
+    """
+    graph.metadata_props.update(metadata_props(classifier.image, classifier.labels, pixels))
     graph.producer_name = "resnet-deploy"
     graph.producer_version = version("resnet-deploy")
     data: bytes = ir.to_proto(graph).SerializeToString()
@@ -69,13 +77,14 @@ def pack(
         output: the bundle's folder.
         classifier: where the model came from.
         model: what the manifest says of it.
-        graph: the graph the data is of.
+        graph: the graph the data is of, stamped.
         data: the stamped ONNX file.
         verdict: of the check, which passed.
 
     Raises:
         BundleError: if the folder cannot be written; it is then what it was.
     """
+    pixels = graph.metadata_props.get(PIXELS_PROP, "")
     files: dict[str, bytes | Path] = {MODEL_FILE: data, PARITY_FILE: to_json(verdict.report)}
     for index, truth in enumerate(verdict.golden):
         files[f"{_folder(index)}/input_0.pb"] = write_tensor(
@@ -93,13 +102,14 @@ def pack(
             weights=classifier.weights,
             image=classifier.image,
             labels=classifier.labels,
-            variants={"fp32": _variant(graph, classifier.image.crop, verdict.golden)},
+            variants={"fp32": _variant(graph, classifier.image.crop, verdict.golden, pixels)},
             golden=tuple(
                 GoldenCase(folder=_folder(index), content=truth.case.content)
                 for index, truth in enumerate(verdict.golden)
             ),
             tools=_tools(),
             files=listed,
+            pixels=pixels,
         )
 
     return publish(output, files, describe)
@@ -115,7 +125,7 @@ def _outputs(truth: Truth, graph: ir.Model, data: bytes) -> list[Logits]:
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _variant(graph: ir.Model, side: int, golden: Sequence[Truth]) -> Variant:
+def _variant(graph: ir.Model, side: int, golden: Sequence[Truth], pixels: str) -> Variant:
     opset = graph.opset_imports[""]
     assert opset is not None
     return Variant(
@@ -126,16 +136,17 @@ def _variant(graph: ir.Model, side: int, golden: Sequence[Truth]) -> Variant:
         output=_tensor(graph.graph.outputs[0]),
         more_outputs=tuple(_tensor(value) for value in graph.graph.outputs[1:]),
         golden_tolerances=tuple(GOLDEN_NOISE_MULTIPLE * truth.noise for truth in golden),
-        convolutions=_convolutions(graph, side),
+        convolutions=_convolutions(graph, side, pixels or "NCHW"),
     )
 
 
-def _convolutions(graph: ir.Model, side: int) -> PrecisionPromise | None:
+def _convolutions(graph: ir.Model, side: int, layout: str) -> PrecisionPromise | None:
     """Return what an engine of the graph is held to; None where TensorRT would misread the graph.
 
     Args:
         graph: of a variant.
         side: of the model's own images, which a graph of a fixed shape need not take.
+        layout: of the images the graph takes.
     """
     if len(graph.graph.outputs) != 1:  # an engine of ours is a classifier
         return None
@@ -145,8 +156,9 @@ def _convolutions(graph: ir.Model, side: int) -> PrecisionPromise | None:
         return None
     shape = graph.graph.inputs[0].shape
     assert shape is not None
-    height, width = (size if isinstance(size, int) else side for size in shape[2:])
-    return promise_precision(graph, height, width)
+    sides = [size for axis, size in enumerate(shape) if axis not in (0, CHANNEL_AXES[layout])]
+    height, width = (size if isinstance(size, int) else side for size in sides)
+    return promise_precision(graph, height, width, layout)
 
 
 def _tensor(value: ir.Value) -> TensorInfo:

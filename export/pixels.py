@@ -33,14 +33,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.placement import Placement
 from runtime.errors import OptionError
-from runtime.image_spec import ImageSpec
+from runtime.image_spec import CHANNEL_AXES, ImageSpec
 
-__all__ = ["INPUT_NAME", "LAYOUTS", "fold_normalisation", "normalise_inside"]
+__all__ = ["INPUT_NAME", "fold_normalisation", "normalisation", "normalise_inside"]
 
 INPUT_NAME = "pixels"
-
-LAYOUTS = ("NCHW", "NHWC")
-"""How pixels lie in memory: plane after plane, or pixel after pixel as in image files."""
 
 MIDDLE = 128
 """The pixel that becomes 0."""
@@ -58,7 +55,7 @@ def normalise_inside(graph: ir.Model, image: ImageSpec, layout: str = "NCHW") ->
     """
     result = graph.clone()
     front = _Front(result.graph, image, layout)
-    gain, offset = (factor.astype(np.float32)[:, None, None] for factor in _normalisation(image))
+    gain, offset = (factor.astype(np.float32)[:, None, None] for factor in normalisation(image))
     value = front.planes(front.cast())
     value = front.step("Mul", [value, front.constant("gain", gain)])
     front.feed(front.step("Add", [value, front.constant("offset", offset)]))
@@ -78,7 +75,7 @@ def fold_normalisation(
         image: how pixels are normalised.
         placement: of the target. ONNX Runtime computes on uint8 pixels as they are; TensorRT knows
             no zero point, and of uint8 only how to cast it.
-        layout: one of LAYOUTS.
+        layout: one of `runtime.image_spec.CHANNEL_AXES`.
 
     Raises:
         OptionError: if the layout is unknown, the graph does not take float32 images of the spec's
@@ -109,8 +106,9 @@ class _Front:
     """The nodes from pixels to what was the input of a graph."""
 
     def __init__(self, graph: ir.Graph, image: ImageSpec, layout: str) -> None:
-        if layout not in LAYOUTS:
-            raise OptionError(f"layout: given '{layout}'; expected one of {', '.join(LAYOUTS)}")
+        if layout not in CHANNEL_AXES:
+            known = ", ".join(CHANNEL_AXES)
+            raise OptionError(f"layout: given '{layout}'; expected one of {known}")
         self._old, channels = graph.inputs[0], image.channel_count
         shape = [d.value if isinstance(d, ir.SymbolicDim) else d for d in self._old.shape or ()]
         if self._old.dtype != ir.DataType.FLOAT or shape[1:2] != [channels]:
@@ -161,8 +159,8 @@ class _Front:
         self._graph.insert_before(self._graph[0], self._tape.nodes)
 
 
-def _normalisation(image: ImageSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return gain and offset of each channel."""
+def normalisation(image: ImageSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return gain and offset of each channel, for pixels of 0 to 255."""
     low, high = image.value_range
     mean, std = np.array(image.mean), np.array(image.std)
     return (high - low) / 255 / std, (low - mean) / std
@@ -181,7 +179,7 @@ def _only_reader(graph: ir.Graph) -> ir.Node:
 
 def _fold(front: _Front, convolution: ir.Node, image: ImageSpec) -> int:
     """Give the convolution the weights that pixels need, and return the mark they go with."""
-    gain, offset = _normalisation(image)
+    gain, offset = normalisation(image)
     stored = convolution.inputs[1]
     tensor = ir.convenience.get_const_tensor(stored) if stored is not None else None
     if tensor is None:

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from runtime.errors import OptionError
+from runtime.image_spec import CHANNEL_AXES
 from runtime.precision import PrecisionPromise
 
 __all__ = ["promise_precision"]
@@ -20,19 +21,22 @@ __all__ = ["promise_precision"]
 _INTEGERS = (ir.DataType.INT8, ir.DataType.UINT8)
 
 
-def promise_precision(graph: ir.Model, height: int, width: int) -> PrecisionPromise:
+def promise_precision(
+    graph: ir.Model, height: int, width: int, layout: str = "NCHW"
+) -> PrecisionPromise:
     """Return how much of the graph's convolutions runs in which precision.
 
     Args:
         graph: a classifier; it is left as it is.
         height: of the image, in pixels.
         width: of the image, in pixels.
+        layout: of the image, one of `runtime.image_spec.CHANNEL_AXES`.
 
     Raises:
         OptionError: if the graph does not take images of that size.
     """
     macs: dict[str, int] = {}
-    for node in _with_shapes(graph, height, width):
+    for node in _with_shapes(graph, height, width, layout):
         if node.op_type == "Conv":
             pixels, weights = node.outputs[0].shape, node.inputs[1]
             if pixels is None or not pixels.is_static() or min(pixels.numpy()) < 1:
@@ -52,11 +56,13 @@ def _size(weights: ir.Value | None) -> int:
     return math.prod(weights.shape.numpy())
 
 
-def _with_shapes(graph: ir.Model, height: int, width: int) -> ir.Graph:
+def _with_shapes(graph: ir.Model, height: int, width: int, layout: str) -> ir.Graph:
     sized = graph.clone()
     images = sized.graph.inputs[0]
-    channels = images.shape[1] if images.shape is not None else "channels"
-    images.shape = ir.Shape([1, channels, height, width])
+    axis = CHANNEL_AXES[layout]
+    shape: list[int | str | ir.SymbolicDim] = [1, height, width]
+    shape.insert(axis, images.shape[axis] if images.shape is not None else "channels")
+    images.shape = ir.Shape(shape)
     for node in sized.graph:
         for value in node.outputs:
             value.shape = None

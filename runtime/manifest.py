@@ -17,6 +17,7 @@ from runtime.schema import Json, decode, parse_json, to_json
 
 __all__ = [
     "MANIFEST_FILE",
+    "PIXELS_PROP",
     "SCHEMA_VERSION",
     "Engine",
     "FileInfo",
@@ -32,6 +33,8 @@ __all__ = [
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
+PIXELS_PROP = "resnet-deploy.pixels"
+"""Of metadata_props: how the pixels lie that a graph takes; absent where it takes none."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -293,7 +296,7 @@ def metadata_props(image: ImageSpec, labels: tuple[str, ...], pixels: str = "") 
         labels: of the classes.
         pixels: the layout of a graph that normalises pixels itself; "" for any other.
     """
-    of_pixels = {"resnet-deploy.pixels": pixels} if pixels else {}
+    of_pixels = {PIXELS_PROP: pixels} if pixels else {}
     return {
         "resnet-deploy.image": json.dumps(dataclasses.asdict(image)),
         "resnet-deploy.labels": json.dumps(labels, ensure_ascii=False),

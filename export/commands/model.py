@@ -9,11 +9,13 @@ import typer
 
 from export.arguments import (
     EdgeName,
+    Input,
     Json,
     Opset,
     Quiet,
     Static,
     Tensorrt,
+    parse_input,
     parse_numbers,
     parse_shape,
     require_extra,
@@ -75,6 +77,7 @@ def model(
     interpolation: Annotated[str | None, typer.Option(help="bilinear or bicubic.")] = None,
     opset: Opset = 18,
     static: Static = "",
+    input: Input = "float32",
     parity_budget: Annotated[
         float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
     ] = 12.0,
@@ -154,6 +157,7 @@ def model(
         output=output or Path("artifacts") / _folder(name, weights, edge),
         opset=opset,
         static_shape=parse_shape(static),
+        pixels=parse_input(input),
         parity_budget_gmacs=parity_budget,
     )
     try:

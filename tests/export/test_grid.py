@@ -1,6 +1,7 @@
 """The parity grid: what it covers, and what a small budget leaves out, aloud."""
 
 import numpy as np
+import pytest
 
 from export.grid import plan_grid, plan_static_grid
 from export.samples import sample_images
@@ -54,3 +55,23 @@ def test_the_grid_is_the_same_every_time(digits):
     assert all(
         np.array_equal(a.images, b.images) for a, b in zip(one.cases, other.cases, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("pixels", "photograph", "random"),
+    [("NCHW", (1, 3, 224, 224), (2, 3, 33, 47)), ("NHWC", (1, 224, 224, 3), (2, 33, 47, 3))],
+)
+def test_a_graph_of_pixels_is_tried_with_every_pixel_value(resnet18, pixels, photograph, random):
+    grid = plan_grid(resnet18, sample_images("photographs"), 0.0, 1, pixels)
+    assert {case.images.dtype for case in grid.cases} == {np.dtype(np.uint8)}
+    assert grid.cases[0].images.shape == photograph
+    last = grid.cases[grid.golden - 1]
+    assert (last.content, last.images.shape) == ("random pixels", random)
+    assert np.unique(last.images).size == 256
+
+
+def test_a_static_graph_of_pixels_is_tried_at_its_shape_in_their_layout(digits):
+    grid = plan_static_grid(digits, sample_images("digits"), (2, 1, 12, 20), "NHWC")
+    assert {case.images.shape for case in grid.cases} == {(2, 12, 20, 1)}
+    image = grid.cases[0].images
+    assert np.array_equal(image[:, 8:12, :8], image[:, :4, 8:16])

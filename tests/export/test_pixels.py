@@ -10,14 +10,14 @@ from calibration.choose import choose
 from calibration.measure import measure
 from export.fold import fold
 from export.halve import halve
-from export.pixels import LAYOUTS, fold_normalisation, normalise_inside
+from export.pixels import fold_normalisation, normalise_inside
 from export.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
 from export.read_back import optimized_operators
 from export.recipes import float32
 from export.samples import sample_images
 from runtime.errors import OptionError
-from runtime.image_spec import ImageSpec
+from runtime.image_spec import CHANNEL_AXES, ImageSpec
 from runtime.images import open_image
 from runtime.preprocess import preprocess
 from runtime.terminal import Screen
@@ -110,14 +110,14 @@ def gaps(graph, weights, pixels, layout="NCHW"):
     return gap.max(), inside
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", CHANNEL_AXES)
 def test_normalising_inside_is_normalising_before(weights, photographs, layout):
     graph = normalise_inside(stem(weights), PHOTOGRAPHS, layout)
     border, inside = gaps(graph, weights, photographs, layout)
     assert max(border, inside) < 1e-6
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", CHANNEL_AXES)
 @pytest.mark.parametrize("placement", PLACEMENTS, ids=lambda p: p.name)
 def test_folding_is_exact_up_to_the_last_row_and_column(weights, photographs, placement, layout):
     graph = fold_normalisation(stem(weights), PHOTOGRAPHS, placement, layout)

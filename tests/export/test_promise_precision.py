@@ -3,6 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from export.models.count import count_macs
+from export.pixels import normalise_inside
 from export.promise_precision import promise_precision
 from runtime.errors import OptionError
 
@@ -56,3 +57,9 @@ def test_an_image_that_the_graph_cannot_take_is_refused():
     text = MIXED.replace("pads = [1, 1, 1, 1]", "pads = [0, 0, 0, 0]")
     with pytest.raises(OptionError, match="given 1x1; expected one that"):
         promise_precision(graph(text), 1, 1)
+
+
+def test_pixels_that_lie_one_after_another_change_no_count(resnet18_graph, resnet18):
+    pixels = normalise_inside(resnet18_graph, resnet18.image, "NHWC")
+    expected = promise_precision(resnet18_graph, 64, 96)
+    assert promise_precision(pixels, 64, 96, "NHWC") == expected
