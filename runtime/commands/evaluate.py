@@ -1,0 +1,113 @@
+"""`python -m runtime evaluate`: how right each variant is, and whether one is worse."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.arguments import Folder, Json, Provider, Quiet
+from runtime.command_line import NO_WORDS
+from runtime.terminal import Screen, instant_interrupt
+
+__all__ = ["evaluate"]
+
+_NAME = re.compile(r"[^-].*")
+WORD_LISTS = {"--variant": _NAME, "--engine": _NAME}
+
+
+@instant_interrupt()
+def evaluate(
+    bundle: Folder,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER|CSV",
+            help="Labelled images: a folder for each class, a CSV file of path,label, or ImageNet's"
+            " validation images.",
+            show_default=False,
+        ),
+    ],
+    variant: Annotated[
+        str, typer.Option(metavar="NAME...", help="Only these variants.", show_default=False)
+    ] = "",
+    engine: Annotated[
+        str, typer.Option(metavar="NAME...", help="Only these engines.", show_default=False)
+    ] = "",
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Tells the classes of a folder without folders, a line for each image.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Names the classes of a model that has no labels, one a line.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many images; 0 is all of them.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the results go; by default BUNDLE.evaluation.json, beside the bundle.",
+            show_default=False,
+        ),
+    ] = None,
+    provider: Provider = "cpu",
+    batch: Annotated[int, typer.Option(help="How many images to run at once.")] = 8,
+    threads: Annotated[
+        int, typer.Option(help="Of one run on the CPU; 0 leaves it to ONNX Runtime.")
+    ] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how right each variant is on labelled images, and whether one is worse than fp32.
+
+    A run that was killed goes on where it stood. An image that cannot be read is reported and the
+    rest go on; the exit status is then 1.
+    """
+    from runtime.bundle import Bundle
+    from runtime.errors import OptionError, VerdictError
+    from runtime.evaluation.dataset import open_dataset
+    from runtime.evaluation.document import results_path
+    from runtime.evaluation.evaluate import Request, evaluate
+    from runtime.evaluation.show import show_evaluation
+    from runtime.read_labels import read_labels
+
+    screen = Screen(json=json, quiet=quiet)
+    if limit < 0:
+        raise OptionError(f"--limit: given {limit}; expected 0 or more")
+    loaded = Bundle.load(bundle)
+    request = Request(
+        variants=_words(variant),
+        engines=_words(engine),
+        labels=read_labels(labels, loaded.manifest.model.classes) if labels else (),
+        provider=provider,
+        batch=batch,
+        threads=threads,
+    )
+    dataset = open_dataset(data, truth).limited(limit)
+    screen.note(f"{len(dataset.examples)} images, {dataset.layout}")
+    output = output or results_path(bundle, "evaluation")
+    found = evaluate(loaded, dataset, request, output, screen)
+    for warning in found.warnings:
+        screen.warn(warning)
+    show_evaluation(found, screen)
+    screen.note(f"results: {output}")
+    if found.failures:
+        raise VerdictError(
+            f"{len(found.failures)} of {found.data.listed} images could not be read, such as "
+            f"'{found.failures[0].path}': {found.failures[0].reason}"
+        )
+
+
+def _words(given: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(given.split(","))) if given not in ("", NO_WORDS) else ()
