@@ -74,8 +74,8 @@ def top_classes(logits: Logits) -> list[tuple[list[int], list[float]]]:
         logits: [batch, classes].
     """
     kept = min(TOP, logits.shape[1])
-    finite = np.isfinite(logits).all(axis=1, keepdims=True)
-    values = np.where(finite, logits, 0).astype(np.float64)
+    finite: NDArray[np.bool_] = np.isfinite(logits).all(axis=1)
+    values = np.where(finite[:, np.newaxis], logits, 0).astype(np.float64)
     exponentials = np.exp(values - values.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
     # By logit and then by index, as classify ranks them.
@@ -84,7 +84,7 @@ def top_classes(logits: Logits) -> list[tuple[list[int], list[float]]]:
     return [
         (classes, shares) if sound else ([-1] * kept, [0.0] * kept)
         for classes, shares, sound in zip(
-            order.tolist(), ranked.tolist(), finite[:, 0], strict=True
+            order.tolist(), ranked.tolist(), finite.tolist(), strict=True
         )
     ]
 

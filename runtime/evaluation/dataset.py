@@ -133,11 +133,11 @@ def _open_csv(file: Path) -> Dataset:
         raise OptionError(
             f"--data: '{file}' is not a CSV file in UTF-8 ({reason}); expected path,label"
         ) from None
-    columns, rows = _columns(rows)
-    if not rows:
+    columns, body = _columns(rows)
+    if not body:
         raise OptionError(f"--data: '{file}' names no image; expected lines of path,label")
     examples = []
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(body, start=1):
         if max(columns) >= len(row) or not row[columns[0]].strip():
             raise OptionError(
                 f"--data: row {number} of '{file}' is '{','.join(row)}'; expected path,label"

@@ -52,7 +52,8 @@ def p_worse(became_wrong: int, became_right: int) -> float:
     for k in range(became_wrong + 1, n + 1):
         term = term * (n - k + 1) // k
         tail += term
-    return tail / 2**n  # of integers: exact, however large they are
+    share: float = tail / 2**n  # of integers: exact, however large they are
+    return share
 
 
 def calibration_bins(
