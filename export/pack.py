@@ -158,7 +158,7 @@ def _convolutions(graph: ir.Model, side: int, layout: str) -> PrecisionPromise |
     assert shape is not None
     sides = [size for axis, size in enumerate(shape) if axis not in (0, CHANNEL_AXES[layout])]
     height, width = (size if isinstance(size, int) else side for size in sides)
-    return promise_precision(graph, height, width, layout)
+    return promise_precision(graph, height, width)
 
 
 def _tensor(value: ir.Value) -> TensorInfo:

@@ -34,6 +34,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from export.placement import Placement
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
+from runtime.manifest import PIXELS_PROP
 
 __all__ = ["INPUT_NAME", "fold_normalisation", "normalisation", "normalise_inside"]
 
@@ -47,14 +48,15 @@ def normalise_inside(graph: ir.Model, image: ImageSpec, layout: str = "NCHW") ->
     """Return a copy of the graph that takes pixels and normalises them itself, in float32.
 
     Its input is "pixels", uint8 [batch, channels, height, width], or [batch, height, width,
-    channels] in the layout NHWC; the channels are in the image spec's order.
+    channels] in the layout NHWC; the channels are in the image spec's order. Its metadata_props
+    say the layout, under PIXELS_PROP.
 
     Raises:
         OptionError: if the layout is unknown, or the graph does not take float32 images of the
             spec's channels.
     """
     result = graph.clone()
-    front = _Front(result.graph, image, layout)
+    front = _Front(result, image, layout)
     gain, offset = (factor.astype(np.float32)[:, None, None] for factor in normalisation(image))
     value = front.planes(front.cast())
     value = front.step("Mul", [value, front.constant("gain", gain)])
@@ -83,7 +85,7 @@ def fold_normalisation(
     """
     result = graph.clone()
     convolution = _only_reader(result.graph)
-    front = _Front(result.graph, image, layout)
+    front = _Front(result, image, layout)
     mark = _fold(front, convolution, image)
     one_more = front.constant("pads", np.array([0, 0, 0, 0, 0, 1, 0, 0], np.int64))
     scale = front.constant("scale", np.array(1, np.float32))
@@ -105,7 +107,8 @@ def fold_normalisation(
 class _Front:
     """The nodes from pixels to what was the input of a graph."""
 
-    def __init__(self, graph: ir.Graph, image: ImageSpec, layout: str) -> None:
+    def __init__(self, model: ir.Model, image: ImageSpec, layout: str) -> None:
+        graph = model.graph
         if layout not in CHANNEL_AXES:
             known = ", ".join(CHANNEL_AXES)
             raise OptionError(f"layout: given '{layout}'; expected one of {known}")
@@ -120,6 +123,7 @@ class _Front:
         self._planar = layout == "NCHW"
         planar, interleaved = (batch, channels, height, width), (batch, height, width, channels)
         self.pixels = ir.val(INPUT_NAME, ir.DataType.UINT8, planar if self._planar else interleaved)
+        model.metadata_props[PIXELS_PROP] = layout
         self._graph = graph
         self._tape = ir.tape.Tape()
 

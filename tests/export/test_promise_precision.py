@@ -62,4 +62,4 @@ def test_an_image_that_the_graph_cannot_take_is_refused():
 def test_pixels_that_lie_one_after_another_change_no_count(resnet18_graph, resnet18):
     pixels = normalise_inside(resnet18_graph, resnet18.image, "NHWC")
     expected = promise_precision(resnet18_graph, 64, 96)
-    assert promise_precision(pixels, 64, 96, "NHWC") == expected
+    assert promise_precision(pixels, 64, 96) == expected
