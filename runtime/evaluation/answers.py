@@ -74,7 +74,7 @@ def top_classes(logits: Logits) -> list[tuple[list[int], list[float]]]:
         logits: [batch, classes].
     """
     kept = min(TOP, logits.shape[1])
-    finite: NDArray[np.bool_] = np.isfinite(logits).all(axis=1)
+    finite = np.logical_and.reduce(np.isfinite(logits), axis=1)
     values = np.where(finite[:, np.newaxis], logits, 0).astype(np.float64)
     exponentials = np.exp(values - values.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
