@@ -36,7 +36,14 @@ from runtime.runner import Images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SUFFIX_FORMATS", "decode_image", "find_images", "load_image", "open_image"]
+__all__ = [
+    "SUFFIX_FORMATS",
+    "decode_image",
+    "find_images",
+    "load_image",
+    "open_image",
+    "walk_images",
+]
 
 # Only these of Pillow's forty formats are tried: among the others is EPS, which runs Ghostscript.
 SUFFIX_FORMATS = {
@@ -74,6 +81,13 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         OptionError: if a folder or a pattern yields no image.
     """
     return [image for path in paths for image in _expand(os.fspath(path))]
+
+
+def walk_images(folder: str) -> Iterator[Path]:
+    """Return the images below a folder, by name, as they are found: see `find_images`."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from filter(_is_image, (Path(parent, name) for name in sorted(files)))
 
 
 def load_image(path: str | os.PathLike[str], spec: ImageSpec, pixels: str = "") -> Images:
@@ -126,11 +140,12 @@ def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
 
 def _expand(path: str) -> Iterator[Path]:
     if os.path.isdir(path):
-        found = list(_walk(path))
+        found = list(walk_images(path))
     elif glob.has_magic(path) and not os.path.exists(path):
         found = []
         for match in sorted(glob.glob(path, recursive=True)):
-            found += _walk(match) if os.path.isdir(match) else filter(_is_image, [Path(match)])
+            below = walk_images(match) if os.path.isdir(match) else [Path(match)]
+            found += filter(_is_image, below)
         found = list(dict.fromkeys(found))  # `**` matches a folder and what is in it
     else:
         found = [Path(path)]
@@ -139,12 +154,6 @@ def _expand(path: str) -> Iterator[Path]:
             f"no images in '{path}'; expected files ending in {', '.join(SUFFIX_FORMATS)}"
         )
     yield from found
-
-
-def _walk(folder: str) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from filter(_is_image, (Path(parent, name) for name in sorted(files)))
 
 
 def _is_image(path: Path) -> bool:
