@@ -35,27 +35,26 @@ def promise_precision(graph: ir.Model, height: int, width: int) -> PrecisionProm
         OptionError: if the graph does not take images of that size.
     """
     macs: dict[str, int] = {}
-    for node, precision, count in _layers(graph, height, width, layout):
+    for node, precision, count in _layers(graph, height, width):
         if node.op_type == "Conv":
             macs[precision] = macs.get(precision, 0) + count
     return PrecisionPromise(height=height, width=width, macs=macs)
 
 
-def count_work(graph: ir.Model, height: int, width: int, layout: str = "NCHW") -> Work:
+def count_work(graph: ir.Model, height: int, width: int) -> Work:
     """Return what every convolution and matrix product of the graph costs, in which precision.
 
     Args:
         graph: of a variant; it is left as it is.
         height: of the image, in pixels.
         width: of the image, in pixels.
-        layout: of the image, one of `runtime.image_spec.CHANNEL_AXES`.
 
     Raises:
         OptionError: if the graph does not take images of that size.
     """
     counted = {
         str(node.name): (precision, count)
-        for node, precision, count in _layers(graph, height, width, layout)
+        for node, precision, count in _layers(graph, height, width)
     }
     total = sum(count for _, count in counted.values())
     macs: dict[str, int] = {}
@@ -72,11 +71,9 @@ def count_work(graph: ir.Model, height: int, width: int, layout: str = "NCHW") -
     )
 
 
-def _layers(
-    graph: ir.Model, height: int, width: int, layout: str
-) -> Iterator[tuple[ir.Node, str, int]]:
+def _layers(graph: ir.Model, height: int, width: int) -> Iterator[tuple[ir.Node, str, int]]:
     """Yield each convolution and matrix product, its precision and its multiply-accumulates."""
-    for node in _with_shapes(graph, height, width, layout):
+    for node in _with_shapes(graph, height, width):
         if node.op_type == "Gemm":
             yield node, _precision(node), _size(node.inputs[1])
         elif node.op_type == "Conv":

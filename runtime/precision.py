@@ -1,6 +1,7 @@
-"""PrecisionPromise: what a graph runs in which precision, and whether an engine keeps to it.
+"""What a graph computes in which precision, counted in multiply-accumulates of one image.
 
-Counted are the multiply-accumulates of convolutions: they are all but a thousandth of a ResNet's.
+Work counts every layer that has any. PrecisionPromise counts convolutions, all but a thousandth of
+a ResNet's work: it is what TensorRT's inspector can be asked about an engine.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from runtime.errors import VerdictError
 
-__all__ = ["PrecisionPromise", "judge_precision", "shares"]
+__all__ = ["LayerWork", "PrecisionPromise", "Work", "judge_precision", "shares"]
 
 _SLACK = 0.01
 """Share of the work that may run otherwise than the graph says: TensorRT may keep a convolution of
@@ -25,6 +26,29 @@ class PrecisionPromise:
     width: int
     macs: dict[str, int]
     """By precision: "float32", "float16", "int8"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWork:
+    """The multiply-accumulates of a layer."""
+
+    precision: str
+    """"float32", "float16" or "int8"."""
+    macs: int
+    share: float
+    """Of all, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """The multiply-accumulates of a graph's convolutions and matrix products for one image."""
+
+    height: int
+    width: int
+    shares: dict[str, float]
+    """By precision, 0 to 1."""
+    layers: dict[str, LayerWork]
+    """By the name of the node, in the graph's order."""
 
 
 def shares(macs: Mapping[str, int]) -> dict[str, float]:
