@@ -13,9 +13,11 @@ import torch
 from export.edge import Edge, trtexec_commands
 from export.models.catalogue import find
 from export.models.count import count_macs, count_parameters
-from export.trace import INPUT_NAME
+from export.pixels import INPUT_NAME as PIXELS_NAME
+from export.trace import INPUT_NAME as IMAGES_NAME
 from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
 from runtime.gpu import Gpu
+from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
 from runtime.preflight import Machine, Preflight, look_around, preflight
@@ -63,6 +65,7 @@ def plan(
     edge: Edge | None,
     requests: Sequence[EngineRequest],
     opset: int,
+    pixels: str = "",
 ) -> Plan:
     """Return what would be built of a model of the catalogue.
 
@@ -72,6 +75,7 @@ def plan(
         edge: the kind of device; None is this machine.
         requests: the engines.
         opset: of the graph.
+        pixels: the layout of a graph that takes pixels; "" for one that takes normalised images.
 
     Raises:
         UnknownModelError: if there is no such model.
@@ -83,12 +87,17 @@ def plan(
     side = card.image.crop
     parameters = count_parameters(module)
     macs = count_macs(module, card.channels, side, side)
-    dimensions = tuple(map(str, shape or ("batch", card.channels, "height", "width")))
+    dimensions = list(map(str, shape or ("batch", card.channels, "height", "width")))
+    dimensions.insert(CHANNEL_AXES[pixels or "NCHW"], dimensions.pop(1))
     variant = Variant(
         file="model.onnx",
         precision="float32",
         opset=opset,
-        input=TensorInfo(name=INPUT_NAME, dtype="float", shape=dimensions),
+        input=TensorInfo(
+            name=PIXELS_NAME if pixels else IMAGES_NAME,
+            dtype="uint8" if pixels else "float",
+            shape=tuple(dimensions),
+        ),
         output=TensorInfo(name="logits", dtype="float", shape=("batch", str(card.classes))),
         golden_tolerances=(),
         convolutions=PrecisionPromise(height=side, width=side, macs={"float32": macs}),
@@ -96,7 +105,9 @@ def plan(
     variants = {"fp32": variant}
     machine = _machine(edge)
     orders = [
-        order for request in requests for order in order_engines(variants, card.image, request)
+        order
+        for request in requests
+        for order in order_engines(variants, card.image, request, pixels)
     ]
     own = [order for order in orders if order.options.flavour == "tensorrt"]
     return Plan(

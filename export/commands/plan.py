@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from export.arguments import EdgeName, Json, Opset, Static, Tensorrt, parse_shape, require_extra
+from export.arguments import (
+    EdgeName,
+    Input,
+    Json,
+    Opset,
+    Static,
+    Tensorrt,
+    parse_input,
+    parse_shape,
+    require_extra,
+)
 from runtime.engine_arguments import (
     GPU_TARGETS,
     Dla,
@@ -45,6 +55,7 @@ def plan(
     dla: Dla = None,
     opset: Opset = 18,
     static: Static = "",
+    input: Input = "float32",
     json: Json = False,
 ) -> None:
     """Say what engines would be built of a model, where, and whether they can be; build nothing."""
@@ -70,4 +81,5 @@ def plan(
     if not requests:
         request = EngineRequest(options=engine_options, profiles=tuple(profile))
         requests = (request if device is None else device_request((), device, request),)
-    show_plan(plan(name, parse_shape(static), device, requests, opset), Screen(json=json))
+    planned = plan(name, parse_shape(static), device, requests, opset, parse_input(input))
+    show_plan(planned, Screen(json=json))

@@ -149,6 +149,12 @@ def test_a_plan_for_a_dla_wants_float16_and_one_shape(capsys):
     assert "a DLA runs one fixed shape" in capsys.readouterr().err
 
 
+def test_a_plan_of_a_graph_of_pixels_has_their_name_and_layout(capsys):
+    arguments = ["plan", "resnet18", "--edge", "jetson", "--input", "uint8-nhwc", "--profile", "8"]
+    assert main(arguments) == 0
+    assert "--minShapes=pixels:8x224x224x3" in capsys.readouterr().out
+
+
 def test_the_same_order_gives_the_same_archive(jetson, tmp_path):
     again = tmp_path / "again" / jetson.name
     timings = jetson.parent / "timings"
