@@ -54,6 +54,8 @@ class Order:
     images: int = 512
     """At most; spread evenly over the folder."""
     method: str = AUTO
+    without: tuple[ImageFile, ...] = ()
+    """Images of the folder that the ranges are to be judged by: they are not measured."""
 
     def __post_init__(self) -> None:
         if self.method != AUTO and self.method not in METHODS:
@@ -113,7 +115,7 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
     _refuse_planes(spec)
     check_weights(graph)
     with screen.step("choose") as step:
-        files, available = choose_images(order.data, order.images)
+        files, available = choose_images(order.data, order.images, order.without)
         _refuse_few(files)
         step.detail = f"{len(files)} of {available} images in {order.data}"
     model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)

@@ -13,7 +13,7 @@ PROGRAM = Program(
     help="Measure what a model's activations do on real images. "
     "`python -m calibration BUNDLE ...` is short for `python -m calibration ranges BUNDLE ...`.",
     package="calibration.commands",
-    commands=("ranges",),
+    commands=("ranges", "sensitivity"),
     default="ranges",
 )
 

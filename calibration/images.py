@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,21 +64,31 @@ class Batch:
     """One a file, skipped ones included."""
 
 
-def choose_images(folder: Path, count: int) -> tuple[tuple[ImageFile, ...], int]:
-    """Return at most `count` image files below the folder, and how many there are.
+def choose_images(
+    folder: Path, count: int, without: Collection[ImageFile] = ()
+) -> tuple[tuple[ImageFile, ...], int]:
+    """Return at most `count` image files below the folder, and how many there are to choose from.
 
     They are spread evenly over the list of all files sorted by path: the same folder gives the same
     choice, and subfolders, such as one a class, are represented by their size.
+
+    Args:
+        folder: with images in it or in its subfolders.
+        count: at most.
+        without: files that serve another purpose; they and their copies are left out.
 
     Raises:
         OptionError: if there is no such folder or no image in it.
     """
     if not folder.is_dir():
-        raise OptionError(f"there is no folder '{folder}'; expected one with calibration images")
-    found = find_images([folder])
+        raise OptionError(f"there is no folder '{folder}'; expected one with images")
+    taken = {file.path for file in without}
+    found = [path for path in find_images([folder]) if path not in taken]
     chosen = min(count, len(found))
-    files = [found[index * len(found) // chosen] for index in range(chosen)]
-    return tuple(ImageFile(path=path, sha256=_hash(path)) for path in files), len(found)
+    paths = [found[index * len(found) // chosen] for index in range(chosen)]
+    files = (ImageFile(path=path, sha256=_hash(path)) for path in paths)
+    copies = {file.sha256 for file in without}
+    return tuple(file for file in files if file.sha256 not in copies), len(found)
 
 
 def read_batches(files: Sequence[ImageFile], spec: ImageSpec, size: int) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ from calibration.ranges import INT8, UINT8
 from runtime.table import text_table
 from runtime.terminal import Screen
 
-__all__ = ["show_calibration"]
+__all__ = ["calibration_warnings", "show_calibration"]
 
 _MOST_NAMED = 5
 """Names of a kind that are written out."""
@@ -23,7 +23,7 @@ _MOVING = 0.1
 
 def show_calibration(calibration: Calibration, output: Path, screen: Screen) -> None:
     """Write what was found, as text or as one JSON document."""
-    for warning in _warnings(calibration):
+    for warning in calibration_warnings(calibration):
         screen.warn(warning)
     screen.result(_ranges_table(calibration))
     screen.result("")
@@ -36,7 +36,8 @@ def show_calibration(calibration: Calibration, output: Path, screen: Screen) -> 
     screen.document(_document(calibration, output))
 
 
-def _warnings(calibration: Calibration) -> list[str]:
+def calibration_warnings(calibration: Calibration) -> list[str]:
+    """Return what a person should know of the calibration set, a line each."""
     survey = calibration.survey
     found = [f"skipped {file}" for file in survey.skipped[:_MOST_NAMED]]
     if len(survey.skipped) > _MOST_NAMED:

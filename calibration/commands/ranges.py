@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.errors import BackendMissingError
+from calibration.require_extra import require_extra
 from runtime.terminal import Screen
 
 __all__ = ["ranges"]
@@ -32,7 +32,7 @@ def ranges(
 
     A run that was killed goes on where it stood when it is started again.
     """
-    _require_extra()
+    require_extra()
     from calibration.calibrate import Order, calibrate
     from calibration.read_graph import read_graph
     from calibration.show import show_calibration
@@ -50,15 +50,3 @@ def ranges(
     calibration = calibrate(read_graph(loaded), loaded.manifest.image, order, screen)
     calibration.ranges.save(target)
     show_calibration(calibration, target, screen)
-
-
-def _require_extra() -> None:
-    """Say in one line what to install, where only the base install is at hand."""
-    import importlib.util
-
-    for module in ("onnx", "onnx_ir"):
-        if importlib.util.find_spec(module) is None:
-            raise BackendMissingError(
-                f"calibration needs the package '{module}'. "
-                "Run: pip install 'resnet-deploy[export]'"
-            )

@@ -6,7 +6,7 @@ a block two tensors are alive, the main branch and the shortcut.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -30,23 +30,25 @@ class Stretch:
     """Names, in order."""
     forked: bool
     """Whether more than one path leads through it, as through a residual block."""
-
-    @property
-    def name(self) -> str:
-        """What the names of its nodes begin with: "layer1.0" of a residual block."""
-        levels = zip(*(name.split(".") for name in self.nodes), strict=False)
-        shared = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
-        return ".".join(shared) or f"{self.nodes[0]} to {self.nodes[-1]}"
+    name: str
+    """What the names of its nodes begin with: "layer1.0" of a residual block."""
 
 
 def cut(graph: ir.Model, nodes: Collection[str]) -> tuple[Stretch, ...]:
     """Return the stretches of a graph, in order; each holds at least one of the named nodes.
 
     Raises:
-        OptionError: if the graph is no classifier with one input and one output, or lacks a node
-            that is named.
+        OptionError: if the graph is no classifier with one input and one output, lacks a node that
+            is named, or has several of one name.
     """
-    unknown = set(nodes) - {str(node.name) for node in graph.graph}
+    names = [str(node.name) for node in graph.graph]
+    twice = {name for name in nodes if names.count(name) > 1}
+    if twice:
+        raise OptionError(
+            f"nodes: {names.count(min(twice))} of the graph are named '{min(twice)}'; expected a "
+            "name of its own for each"
+        )
+    unknown = set(nodes) - set(names)
     if unknown or not nodes:
         given = f"'{min(unknown)}'" if unknown else "none"
         raise OptionError(f"nodes: given {given}; expected names of the graph's nodes")
@@ -106,10 +108,22 @@ def _pieces(graph: ir.Graph) -> list[Stretch]:
         names = tuple(str(each.name) for each in nodes[start : index + 1])
         [result] = pending
         pieces.append(
-            Stretch(source=str(source.name), result=str(result.name), nodes=names, forked=forked)
+            Stretch(
+                source=str(source.name),
+                result=str(result.name),
+                nodes=names,
+                forked=forked,
+                name=_shared_name(names),
+            )
         )
         source, start, forked = result, index + 1, False
     return pieces
+
+
+def _shared_name(names: Sequence[str]) -> str:
+    levels = zip(*(name.split(".") for name in names), strict=False)
+    shared = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
+    return ".".join(shared) or f"{names[0]} to {names[-1]}"
 
 
 def _holds(stretch: Stretch, nodes: Collection[str]) -> bool:
@@ -122,4 +136,5 @@ def _join(first: Stretch, second: Stretch) -> Stretch:
         result=second.result,
         nodes=(*first.nodes, *second.nodes),
         forked=first.forked or second.forked,
+        name=second.name if second.forked else first.name,
     )

@@ -12,9 +12,9 @@ stretch and what leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -26,11 +26,22 @@ from calibration.sensitivity.cut import Stretch, cut, take
 from runtime.runner import Images, Logits
 from runtime.terminal import Screen
 
-__all__ = ["BLOCK", "Cost", "Quantizer", "Sensitivity", "sensitivity", "worst_first"]
+__all__ = ["BLOCK", "Chunks", "Cost", "Quantizer", "Sensitivity", "sensitivity", "worst_first"]
 
 Quantizer: TypeAlias = Callable[[ir.Model, Collection[str]], ir.Model]
 """(float32 graph or a part of it, names of nodes) -> a copy in which those of them that it has are
 quantized; its tensors keep their names."""
+
+
+class Chunks(Protocol):
+    """Batches of images in chunks, each of which is in memory at once, such as a list of lists."""
+
+    def __len__(self) -> int:
+        """Return how many chunks there are."""
+
+    def __iter__(self) -> Iterator[Sequence[Images]]:
+        """Yield each chunk's batches."""
+
 
 BLOCK = "block"
 """The kind of a residual block, all nodes of which are quantized."""
@@ -64,7 +75,7 @@ class Sensitivity:
 
 def sensitivity(
     graph: ir.Model,
-    chunks: Sequence[Sequence[Images]],
+    chunks: Chunks,
     quantize: Quantizer,
     nodes: Collection[str],
     together: Collection[str],
@@ -74,7 +85,7 @@ def sensitivity(
 
     Args:
         graph: a float32 classifier; it is left as it is.
-        chunks: of batches of images. Those of one chunk are in memory at once.
+        chunks: the images; sessions are opened anew for each chunk.
         quantize: how nodes are quantized.
         nodes: names of those that are asked about, one by one.
         together: names of those that are also quantized all at once.

@@ -1,0 +1,50 @@
+"""`python -m calibration sensitivity BUNDLE`: what quantizing each node alone costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibration.require_extra import require_extra
+from runtime.terminal import Screen
+
+__all__ = ["sensitivity"]
+
+
+def sensitivity(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.")],
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Images the model will meet.")],
+    target: Annotated[
+        str, typer.Option(help="Where the quantized graph is to run: tensorrt or cpu.")
+    ] = "tensorrt",
+    images: Annotated[
+        int, typer.Option(help="How many at most, spread evenly over the folder.")
+    ] = 64,
+    top: Annotated[int, typer.Option(help="How many nodes are shown, the worst first.")] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draw all nodes, in order.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+) -> None:
+    """Measure what quantizing each node, and each residual block, alone costs.
+
+    Ranges are those of BUNDLE.ranges.json. Where there are none that are of this model, they are
+    measured on the same folder and written there.
+    """
+    require_extra(("onnx", "onnx_ir", *(("matplotlib",) if plot else ())))
+    from calibration.sensitivity.investigate import Order, investigate
+    from calibration.sensitivity.show import show_sensitivity
+    from runtime.bundle import Bundle
+
+    order = Order(data=data, target=target, images=images, top=top, plot=plot)
+    screen = Screen(json=json, quiet=quiet)
+    found = investigate(Bundle.load(bundle), order, screen)
+    if plot is not None:
+        from calibration.replace_file import replace_file
+        from calibration.sensitivity.plot import plot_sensitivity
+
+        replace_file(plot, plot_sensitivity(found))
+    show_sensitivity(found, order, screen)
