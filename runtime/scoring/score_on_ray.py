@@ -1,0 +1,104 @@
+"""Scores partitions with Ray Data: a pool of actors, one a core, each with the model.
+
+An actor returns the files of its partitions; only this process writes them. So an actor that dies
+or is repeated leaves nothing behind, and what passes through Ray's object store is small.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import BackendError, DeployError
+from runtime.ray_session import ray_session
+from runtime.scoring.partition import Partition
+from runtime.scoring.run_folder import encode
+from runtime.scoring.scorer import Job, Scorer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["score_on_ray"]
+
+_CPUS_PER_ACTOR = 0.5
+"""Booked, not used: actors that book every core leave none for Ray's own tasks, which then wait."""
+_THREADS = 2
+"""Of each actor: while one waits for a disk, the other has the core."""
+
+
+def score_on_ray(
+    job: Job, partitions: Sequence[Partition], address: str
+) -> Iterator[tuple[Partition, bytes]]:
+    """Return the file of each partition, in any order, as they are done.
+
+    Args:
+        job: its bundle, its inputs and their files are where all machines find them.
+        partitions: at least one.
+        address: of a cluster; empty to begin one of this machine's cores.
+
+    Raises:
+        BackendMissingError: if Ray is not installed.
+        BackendError: if Ray fails, or a machine cannot do the job.
+    """
+    with ray_session(address):
+        import ray.data
+
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        actors = max(1, min(_count_cores(), len(partitions)))
+        done = ray.data.from_items(
+            [asdict(partition) for partition in partitions],
+            override_num_blocks=len(partitions),  # a block is done when all of its rows are
+        ).map_batches(
+            _Actor,
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=_CPUS_PER_ACTOR,
+            compute=ray.data.ActorPoolStrategy(size=actors),
+            fn_constructor_kwargs={"job": job},
+        )
+        by_number = {partition.number: partition for partition in partitions}
+        for row in done.iter_rows():
+            if row["error"]:
+                raise BackendError(f"{row['error']} (on {row['machine']})")
+            yield by_number[row["number"]], row["data"]
+
+
+def _count_cores() -> int:
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(resources.get("CPU", 1))
+
+
+class _Actor:
+    """Scores one partition at a time, on one of the machines.
+
+    An error is returned, not raised: Ray would wrap it in a report of many lines.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._error = ""
+        try:
+            self._scorer = Scorer(job, _THREADS)
+        except DeployError as error:
+            self._error = str(error)
+
+    def __call__(self, batch: pa.Table) -> dict[str, list[Any]]:
+        (row,) = batch.to_pylist()
+        data = b""
+        try:
+            for partition, rows in () if self._error else self._scorer.score([Partition(**row)]):
+                data = encode(partition, rows)
+        except DeployError as error:
+            self._error = str(error)
+        return {
+            "number": [row["number"]],
+            "data": [data],
+            "error": [self._error],
+            "machine": [socket.gethostname()],
+        }
