@@ -1,0 +1,75 @@
+"""`python -m export diverge`: says where a variant leaves PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.arguments import Json, Quiet, require_extra
+from runtime.arguments import Folder
+from runtime.errors import OptionError, VerdictError
+from runtime.terminal import Screen, instant_interrupt
+
+__all__ = ["diverge"]
+
+
+def diverge(
+    name: Annotated[str, typer.Argument(help="What was exported: a name of --list, or auto.")],
+    bundle: Folder,
+    variant: Annotated[str, typer.Option(help="The form of the model to look at.")] = "fp32",
+    weights: Annotated[
+        str, typer.Option(help="As at the export.  [default: what the manifest names]")
+    ] = "",
+    ema: Annotated[bool, typer.Option("--ema", help="As at the export.")] = False,
+    from_rgb: Annotated[str, typer.Option(help="As at the export.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Images.  [default: the package's own]")
+    ] = None,
+    images: Annotated[int, typer.Option(help="How many at most.")] = 16,
+    everywhere: Annotated[
+        bool, typer.Option("--all", help="Look inside of every block, not of the worst alone.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draw the SQNR along the depth.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say at which tensor a variant leaves PyTorch, by the module's own name.
+
+    The exit status is 1 if it does so by more than its precision explains.
+    """
+    require_extra()
+    with instant_interrupt():
+        from calibration.replace_file import check_replaceable, replace_file
+        from export.divergence.diverge import Question, diverge
+        from export.divergence.reference import Wish
+        from export.divergence.show import show_divergence, summarize
+        from runtime.bundle import Bundle
+
+    screen = Screen(json=json, quiet=quiet)
+    if plot is not None:
+        _check_plot(plot)
+        check_replaceable(plot)
+    question = Question(
+        wish=Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb),
+        variant=variant,
+        data=data,
+        images=images,
+        everywhere=everywhere,
+    )
+    divergence = diverge(Bundle.load(bundle), question, screen)
+    if plot is not None:
+        from export.divergence.plot import draw_depth
+
+        replace_file(plot, draw_depth(divergence).encode())
+    show_divergence(divergence, screen)
+    if divergence.left:
+        raise VerdictError(summarize(divergence))
+
+
+def _check_plot(plot: Path) -> None:
+    if plot.suffix.lower() != ".svg":
+        raise OptionError(f"--plot: given '{plot}'; expected a file name that ends in .svg")

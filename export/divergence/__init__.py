@@ -1,0 +1,1 @@
+"""Where a graph and the module it was traced from part."""

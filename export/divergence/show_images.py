@@ -1,0 +1,109 @@
+"""Makes the batches that the module and the graph are both shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.images import choose_images
+from export.samples import sample_images
+from runtime.errors import ImageError, OptionError
+from runtime.image_spec import CHANNEL_AXES
+from runtime.images import open_image
+from runtime.manifest import Manifest
+from runtime.preprocess import crop_pixels, normalise
+from runtime.runner import Images
+
+__all__ = ["Shown", "choose_files", "show_images"]
+
+_RANDOM_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One batch as both see it."""
+
+    images: NDArray[np.float32]
+    """[batch, channels, height, width], normalised: what PyTorch takes."""
+    fed: Images
+    """What the graph takes: the same, or its pixels."""
+
+
+def choose_files(data: Path | None, count: int, samples: str, manifest: Manifest) -> list[Path]:
+    """Return the images to show: of a folder, evenly spread, or those of this package.
+
+    None are chosen for a model whose input no image file can give.
+
+    Raises:
+        OptionError: if there is no such folder or no image in it, or no file can be its input.
+    """
+    if manifest.image.channels == "planes":
+        if data is not None:
+            raise OptionError(
+                f"--data: the model takes {manifest.image.channel_count} planes, which no image "
+                "file holds; leave it out, and random images are shown"
+            )
+        return []
+    if data is None:
+        return sample_images(samples)[:count]
+    return [file.path for file in choose_images(data, count)[0]]
+
+
+def show_images(
+    files: Sequence[Path], manifest: Manifest, count: int, batch: int
+) -> Iterator[Shown]:
+    """Yield the images in batches, as PyTorch and as the bundle's graphs take them.
+
+    Without files: `count` random ones, seeded.
+
+    Raises:
+        ImageError: if a file cannot be read.
+    """
+    shape = _shape(manifest)
+    if not files:
+        rng = np.random.default_rng(_RANDOM_SEED)
+        for first in range(0, count, batch):
+            rows = min(batch, count - first)
+            images = rng.standard_normal((rows, *shape), dtype=np.float32)
+            yield Shown(images=images, fed=images)
+        return
+    for first in range(0, len(files), batch):
+        planes = [_tile(_load(file, manifest), shape) for file in files[first : first + batch]]
+        images = np.stack([normalise(each, manifest.image) for each in planes])
+        yield Shown(images=images, fed=_feed(np.stack(planes), images, manifest.pixels))
+
+
+def _load(file: Path, manifest: Manifest) -> NDArray[np.uint8]:
+    try:
+        return crop_pixels(open_image(file), manifest.image, "NCHW")
+    except ImageError as error:
+        raise ImageError(f"{error}; take it out of the folder") from None
+
+
+def _feed(planes: NDArray[np.uint8], images: NDArray[np.float32], pixels: str) -> Images:
+    if not pixels:
+        return images
+    return np.ascontiguousarray(np.moveaxis(planes, 1, CHANNEL_AXES[pixels]))
+
+
+def _shape(manifest: Manifest) -> tuple[int, int, int]:
+    """Return channels, height and width: those of the preprocessing, but for a static graph."""
+    sizes = list(manifest.variants["fp32"].input.shape)
+    if manifest.pixels:
+        sizes.insert(1, sizes.pop(CHANNEL_AXES[manifest.pixels]))
+    side = manifest.image.crop
+    height, width = (int(size) if size.isdigit() else side for size in sizes[2:])
+    return manifest.image.channel_count, height, width
+
+
+def _tile(planes: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Repeat an image until it fills the shape: a static graph takes no other size."""
+    if planes.shape == shape:
+        return planes
+    _, height, width = shape
+    rows, columns = -(-height // planes.shape[1]), -(-width // planes.shape[2])
+    return np.tile(planes, (1, rows, columns))[:, :height, :width]
