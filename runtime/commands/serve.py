@@ -1,0 +1,85 @@
+"""`python -m runtime serve`: answers over HTTP what is in images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.arguments import Json, Provider, Quiet
+from runtime.terminal import Screen
+
+__all__ = ["serve"]
+
+
+def serve(
+    bundles: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BUNDLE...",
+            help="Folders that export made, or NAME=FOLDER.",
+            show_default=False,
+        ),
+    ],
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000,
+    variant: Annotated[
+        list[str],
+        typer.Option(
+            help="Serve this variant or engine as a version; may be repeated; the first is the "
+            "default one."
+        ),
+    ] = ["fp32"],  # noqa: B006 (Typer makes a new one)
+    batch: Annotated[int, typer.Option(help="Images the model is given at once, at most.")] = 8,
+    queue: Annotated[
+        int, typer.Option(help="Images that wait or run, at most; more are refused at once.")
+    ] = 64,
+    latency_budget_ms: Annotated[
+        float,
+        typer.Option(help="Hold a batch back to fill it, if it can be answered within this time."),
+    ] = 0.0,
+    max_body_mib: Annotated[int, typer.Option(help="Largest request.")] = 64,
+    max_megapixels: Annotated[int, typer.Option(help="Largest image, or batch of tensors.")] = 50,
+    time_limit_s: Annotated[
+        float, typer.Option(help="How long a request may take to arrive.")
+    ] = 30.0,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Let in who sends what is in this file as bearer token.  [default: "
+            "$RESNET_DEPLOY_TOKEN]",
+            show_default=False,
+        ),
+    ] = None,
+    provider: Provider = "cpu",
+    allow_fallback: Annotated[
+        bool, typer.Option("--allow-fallback", help="Accept a lesser provider, and say so.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(help="Of the CPU provider, for one batch; 0: as many as it likes.")
+    ] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Serve bundles over HTTP: the Open Inference Protocol, image files, and a page to drop one on.
+
+    SIGTERM stops it when all that was accepted is answered; SIGHUP loads changed bundles.
+    """
+    from runtime.serving.require import require_extra
+
+    require_extra()
+    from runtime.serving.models import Order, parse_sources
+    from runtime.serving.open_model import Backend
+    from runtime.serving.options import BatchOptions, Limits
+    from runtime.serving.serve import Place, serve
+    from runtime.serving.token import read_token
+
+    order = Order(
+        versions=tuple(dict.fromkeys(variant)),
+        backend=Backend(provider=provider, allow_fallback=allow_fallback, threads=threads),
+        batch=BatchOptions(largest=batch, queue=queue, latency_budget_ms=latency_budget_ms),
+        limits=Limits(body_mib=max_body_mib, megapixels=max_megapixels, seconds=time_limit_s),
+    )
+    place = Place(host=host, port=port, token=read_token(token_file))
+    serve(parse_sources(bundles), order, place, Screen(json=json, quiet=quiet))

@@ -1,0 +1,1 @@
+"""Serves bundles over HTTP: the Open Inference Protocol, images for people, metrics."""

@@ -1,0 +1,33 @@
+"""Reads the token that lets a client in: never from the command line, which everybody can list."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runtime.errors import OptionError
+
+__all__ = ["TOKEN_VARIABLE", "read_token"]
+
+TOKEN_VARIABLE = "RESNET_DEPLOY_TOKEN"
+
+
+def read_token(file: Path | None) -> str:
+    """Return the token in a file, or in the environment; "" where neither is.
+
+    Raises:
+        OptionError: if the file cannot be read, or holds no token that a header can carry.
+    """
+    if file is None:
+        given, where = os.environ.get(TOKEN_VARIABLE, ""), f"${TOKEN_VARIABLE}"
+        if not given:
+            return ""
+    else:
+        where = f"'{file}'"
+        try:
+            given = file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"cannot read the token in {where}: {error}") from None
+    if not given.isascii() or not given.isprintable() or " " in given or not given:
+        raise OptionError(f"the token in {where} is empty or no plain word; write one of letters")
+    return given
