@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runtime.command_line import NO_WORDS
 from runtime.errors import BackendMissingError, OptionError
 
 __all__ = [
+    "PRECISION_WORDS",
+    "CalibrationData",
+    "CalibrationImages",
     "EdgeName",
+    "EvalData",
+    "EvalImages",
     "Input",
+    "Int8Rest",
     "Json",
+    "KeepFloat",
+    "MaxDrop",
+    "Method",
     "Opset",
+    "Precisions",
     "Quiet",
+    "Ranges",
     "Static",
     "Tensorrt",
     "parse_input",
     "parse_numbers",
     "parse_shape",
     "require_extra",
+    "split_words",
 ]
 
 Tensorrt = Annotated[bool, typer.Option("--tensorrt", help="Build with TensorRT; needs a GPU.")]
@@ -32,9 +47,41 @@ Input = Annotated[
     str,
     typer.Option(help="float32, normalised; or pixels: uint8, uint8-nhwc."),
 ]
+Precisions = Annotated[
+    str,
+    typer.Option(metavar="KIND ...", help="fp32 fp16 int8; what is not float32 is made beside it."),
+]
+CalibrationData = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Images the model will meet; for int8.")
+]
+EvalData = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Images to judge by; a folder a class gives top-1."),
+]
+CalibrationImages = Annotated[int, typer.Option(help="To calibrate on, at most.")]
+EvalImages = Annotated[int, typer.Option(min=1, help="To judge by, at most.")]
+Method = Annotated[
+    str, typer.Option(help="Of ranges: minmax, percentile, entropy, mse, tails, or auto: the best.")
+]
+Ranges = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Ranges measured before, in the place of images."),
+]
+Int8Rest = Annotated[str, typer.Option(help="What is not int8 for TensorRT: fp32 or fp16.")]
+KeepFloat = Annotated[
+    str, typer.Option(metavar="auto|NODE ...", help="What stays in float in int8.")
+]
+MaxDrop = Annotated[float, typer.Option(help="Points of top-1 that --keep-float auto may lose.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 
+
+PRECISION_WORDS = {
+    # Any type's name, so that one that is not made here arrives where it is refused.
+    "--precision": re.compile(r"(?:fp|bf|tf|u?int|w|float)\d+\w*"),
+    "--keep-float": re.compile(r"[\w.][\w./:-]*"),
+}
+"""What stands behind options of several words."""
 
 _LAYOUTS = {"float32": "", "uint8": "NCHW", "uint8-nhwc": "NHWC"}
 
@@ -48,6 +95,11 @@ def require_extra() -> None:
             raise BackendMissingError(
                 f"export needs the package '{module}'. Run: pip install 'resnet-deploy[export]'"
             )
+
+
+def split_words(joined: str) -> tuple[str, ...]:
+    """Return the words that `join_words` made one of; none of an option that is not given."""
+    return () if joined in ("", NO_WORDS) else tuple(joined.split(","))
 
 
 def parse_input(text: str) -> str:

@@ -22,8 +22,10 @@ __all__ = ["Check", "check"]
 class Check:
     """The verdict on a model, and the answers it was judged by."""
 
+    truths: tuple[Truth, ...]
+    """PyTorch's answers to every case, those that are worth recording first."""
     golden: tuple[Truth, ...]
-    """PyTorch's answers that are worth recording."""
+    """Those."""
     report: ParityReport
     left_out: tuple[str, ...]
     """Shapes the budget had no room for."""
@@ -54,7 +56,7 @@ def check(answers: Answers, folded: Classifier, model: bytes, grid: Grid, screen
             weights=weights,
         )
         step.detail = _summary(report, grid)
-    return Check(golden=truths[: grid.golden], report=report, left_out=grid.left_out)
+    return Check(truths=truths, golden=truths[: grid.golden], report=report, left_out=grid.left_out)
 
 
 def _summary(report: ParityReport, grid: Grid) -> str:

@@ -7,17 +7,19 @@
     int32 bias in DequantizeLinear     does not parse                 fine
     scales a channel of images         no kernel, runs in float       fine
     weight scales along another axis   builds where sizes agree       another result
+    scales of 0, below, or NaN         does not parse                 nonsense
 
 Found with TensorRT-RTX 1.7, whose parser is that of TensorRT 11.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from runtime.errors import OptionError
 
-__all__ = ["check_quantized"]
+__all__ = ["check_quantized", "check_scale"]
 
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
 
@@ -30,9 +32,27 @@ def check_quantized(graph: ir.Model) -> None:
     """
     for node in graph.graph:
         if node.op_type in _PAIR:
+            check_scale(node)
             _check_zero_point(node)
         if node.op_type in ("Conv", "ConvTranspose", "Gemm"):
             _check_scales(node)
+
+
+def check_scale(node: ir.Node) -> None:
+    """Return if the scales of a QuantizeLinear or DequantizeLinear are numbers above zero.
+
+    Raises:
+        OptionError: naming the node and the scale.
+    """
+    constant = ir.convenience.get_const_tensor(node.inputs[1]) if node.inputs[1] else None
+    if constant is None:
+        raise OptionError(f"the scale of '{node.name}' ({node.op_type}) is not a constant")
+    scales = constant.numpy().astype(np.float64).ravel()
+    wrong = scales[~((scales > 0) & np.isfinite(scales))]
+    if len(wrong):
+        raise OptionError(
+            f"'{node.name}' ({node.op_type}) has the scale {wrong[0]:g}; expected a number above 0"
+        )
 
 
 def _check_zero_point(node: ir.Node) -> None:

@@ -1,4 +1,7 @@
-"""The straight line from a name to a verified bundle: load, fold, trace, simplify, check, pack."""
+"""The straight line from a name to a verified bundle.
+
+load, fold, trace, simplify, check; the variants of lower precision, each judged; pack
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,14 @@ from export.grid import Grid, plan_grid, plan_static_grid
 from export.load import Classifier, LoadOptions, load
 from export.models.count import count_macs, count_parameters
 from export.normalising import normalising
-from export.pack import pack, stamp
+from export.pack import Content, pack, stamp
 from export.pixels import normalise_inside
 from export.recipes import float32, float32_static
 from export.samples import sample_images
 from export.simplify import Simplification
+from export.variants.made import Form
+from export.variants.make_variants import Variants, make_variants, raise_failures
+from export.variants.order import PrecisionOrder
 from runtime.bundle import Bundle
 from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo
@@ -43,6 +49,8 @@ class Order:
     """The layout of a graph that takes pixels, "NCHW" or "NHWC"; "" for normalised images."""
     parity_budget_gmacs: float
     """What the parity grid may cost each runner, in 10^9 multiply-accumulates."""
+    precision: PrecisionOrder
+    """The variants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,7 @@ class Delivery:
     bundle: Bundle
     simplification: Simplification
     check: Check
+    variants: Variants
 
 
 def deliver(order: Order, screen: Screen) -> Delivery:
@@ -79,10 +88,40 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         verdict = check(answers, folded, data, grid, screen)
     if not verdict.report.passed:
         raise VerdictError(_complaint(verdict.report))
+    variants = _make_variants(order, classifier, simplification.graph, screen)
     with screen.step("publish") as step:
-        bundle = pack(order.output, classifier, model, graph, data, verdict)
-        step.detail = f"{len(bundle.manifest.files) + 1} files, {len(data) / 2**20:.1f} MiB model"
-    return Delivery(bundle=bundle, simplification=simplification, check=verdict)
+        bundle = pack(
+            order.output,
+            Content(
+                classifier=classifier,
+                model=model,
+                graph=graph,
+                data=data,
+                verdict=verdict,
+                variants=variants,
+            ),
+        )
+        size = sum(bundle.manifest.files[v.file].size for v in bundle.manifest.variants.values())
+        step.detail = f"{len(bundle.manifest.files) + 1} files, {size / 2**20:.1f} MiB of models"
+    return Delivery(bundle=bundle, simplification=simplification, check=verdict, variants=variants)
+
+
+def _make_variants(
+    order: Order, classifier: Classifier, graph: ir.Model, screen: Screen
+) -> Variants:
+    if not order.precision.reduced:
+        return Variants()
+    form = Form(
+        image=classifier.image,
+        pixels=order.pixels,
+        stamp=lambda made: stamp(made, classifier, order.pixels),
+    )
+    checkpoint = order.output.with_name(f"{order.output.name}.ranges.json.part")
+    variants = make_variants(
+        order.precision, _asked(order, classifier), graph, form, checkpoint, screen
+    )
+    raise_failures(variants, screen)
+    return variants
 
 
 def _describe(classifier: Classifier) -> ModelInfo:

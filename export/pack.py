@@ -1,9 +1,10 @@
-"""Packs a checked model into a bundle: the model, its golden vectors, its parity, its manifest."""
+"""Packs checked graphs into a bundle: with their golden vectors, their parity, their manifest."""
 
 from __future__ import annotations
 
+import dataclasses
 import platform
-from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,12 +13,11 @@ import onnx_ir as ir
 import onnxruntime
 
 from export.check import Check
-from export.check_quantized import check_quantized
+from export.describe_variant import describe_variant
 from export.load import Classifier
-from export.promise_precision import promise_precision
+from export.variants.make_variants import Variants
+from export.variants.parity import compare_variant, golden_tolerances
 from runtime.bundle import Bundle
-from runtime.errors import OptionError
-from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import (
     PIXELS_PROP,
     SCHEMA_VERSION,
@@ -25,22 +25,20 @@ from runtime.manifest import (
     GoldenCase,
     Manifest,
     ModelInfo,
-    TensorInfo,
-    Variant,
     metadata_props,
 )
 from runtime.onnx_runner import OnnxRunner
 from runtime.parity import Truth
-from runtime.precision import PrecisionPromise
 from runtime.publish import publish
 from runtime.runner import Logits
 from runtime.schema import to_json
 from runtime.tensor_file import write_tensor
 
-__all__ = ["pack", "stamp"]
+__all__ = ["PARITY_FILE", "RANGES_FILE", "Content", "pack", "stamp"]
 
 MODEL_FILE = "model.onnx"
 PARITY_FILE = "parity.json"
+RANGES_FILE = "ranges.json"
 
 GOLDEN_NOISE_MULTIPLE = 10.0
 """How many times the float32 noise a device's logits may be off the golden ones. Wider than the
@@ -63,49 +61,77 @@ def stamp(graph: ir.Model, classifier: Classifier, pixels: str = "") -> bytes:
     return data
 
 
-def pack(
-    output: Path,
-    classifier: Classifier,
-    model: ModelInfo,
-    graph: ir.Model,
-    data: bytes,
-    verdict: Check,
-) -> Bundle:
-    """Publish a bundle of one float32 variant and return it.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Content:
+    """What a bundle is made of."""
+
+    classifier: Classifier
+    """Where the model came from."""
+    model: ModelInfo
+    """What the manifest says of it."""
+    graph: ir.Model
+    """The float32 graph, stamped."""
+    data: bytes
+    """The same as the ONNX file."""
+    verdict: Check
+    """Of the check of it, which passed."""
+    variants: Variants
+    """Those of lower precision, which passed."""
+
+
+def pack(output: Path, content: Content) -> Bundle:
+    """Publish a bundle and return it.
 
     Args:
         output: the bundle's folder.
-        classifier: where the model came from.
-        model: what the manifest says of it.
-        graph: the graph the data is of, stamped.
-        data: the stamped ONNX file.
-        verdict: of the check, which passed.
+        content: what goes into it.
 
     Raises:
+        VerdictError: if a variant gives what is no answer on a golden input.
         BundleError: if the folder cannot be written; it is then what it was.
     """
-    pixels = graph.metadata_props.get(PIXELS_PROP, "")
-    files: dict[str, bytes | Path] = {MODEL_FILE: data, PARITY_FILE: to_json(verdict.report)}
-    for index, truth in enumerate(verdict.golden):
-        files[f"{_folder(index)}/input_0.pb"] = write_tensor(
-            _name(graph.graph.inputs[0]), truth.case.images
+    classifier, golden = content.classifier, content.verdict.golden
+    pixels = content.graph.metadata_props.get(PIXELS_PROP, "")
+    files: dict[str, bytes | Path] = {
+        MODEL_FILE: content.data,
+        PARITY_FILE: to_json(content.verdict.report),
+        **_golden_files(content),
+    }
+    side = classifier.image.crop
+    tolerances = tuple(GOLDEN_NOISE_MULTIPLE * truth.noise for truth in golden)
+    fp32 = describe_variant(content.graph, side, pixels, tolerances)
+    variants = {"fp32": dataclasses.replace(fp32, file=MODEL_FILE)}
+    for made in content.variants.made:
+        judgement = content.variants.judgements[made.name]
+        parity = compare_variant(made.name, made.data, content.verdict.truths, judgement)
+        files |= {made.file: made.data, f"parity.{made.name}.json": to_json(parity)}
+        variants[made.name] = dataclasses.replace(
+            describe_variant(
+                made.graph,
+                side,
+                pixels,
+                golden_tolerances(parity.cases[: len(golden)], made.precision),
+            ),
+            file=made.file,
+            precision=made.precision,
+            kept_float=made.kept_float,
+            placement=made.placement,
+            judgement=judgement,
         )
-        for number, values in enumerate(_outputs(truth, graph, data)):
-            files[f"{_folder(index)}/output_{number}.pb"] = write_tensor(
-                _name(graph.graph.outputs[number]), values.astype(np.float32)
-            )
+    if content.variants.ranges is not None:
+        files[RANGES_FILE] = to_json(content.variants.ranges)
 
     def describe(listed: dict[str, FileInfo]) -> Manifest:
         return Manifest(
             schema_version=SCHEMA_VERSION,
-            model=model,
+            model=content.model,
             weights=classifier.weights,
             image=classifier.image,
             labels=classifier.labels,
-            variants={"fp32": _variant(graph, classifier.image.crop, verdict.golden, pixels)},
+            variants=variants,
             golden=tuple(
                 GoldenCase(folder=_folder(index), content=truth.case.content)
-                for index, truth in enumerate(verdict.golden)
+                for index, truth in enumerate(golden)
             ),
             tools=_tools(),
             files=listed,
@@ -113,6 +139,19 @@ def pack(
         )
 
     return publish(output, files, describe)
+
+
+def _golden_files(content: Content) -> dict[str, bytes]:
+    graph, files = content.graph.graph, {}
+    for index, truth in enumerate(content.verdict.golden):
+        files[f"{_folder(index)}/input_0.pb"] = write_tensor(
+            _name(graph.inputs[0]), truth.case.images
+        )
+        for number, values in enumerate(_outputs(truth, content.graph, content.data)):
+            files[f"{_folder(index)}/output_{number}.pb"] = write_tensor(
+                _name(graph.outputs[number]), values.astype(np.float32)
+            )
+    return files
 
 
 def _outputs(truth: Truth, graph: ir.Model, data: bytes) -> list[Logits]:
@@ -123,51 +162,6 @@ def _outputs(truth: Truth, graph: ir.Model, data: bytes) -> list[Logits]:
     ends = np.cumsum([np.prod(shape[1:], dtype=int) for shape in shapes])
     parts = np.split(truth.logits, ends[:-1], axis=1)
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-
-
-def _variant(graph: ir.Model, side: int, golden: Sequence[Truth], pixels: str) -> Variant:
-    opset = graph.opset_imports[""]
-    assert opset is not None
-    return Variant(
-        file=MODEL_FILE,
-        precision="float32",
-        opset=opset,
-        input=_tensor(graph.graph.inputs[0]),
-        output=_tensor(graph.graph.outputs[0]),
-        more_outputs=tuple(_tensor(value) for value in graph.graph.outputs[1:]),
-        golden_tolerances=tuple(GOLDEN_NOISE_MULTIPLE * truth.noise for truth in golden),
-        convolutions=_convolutions(graph, side, pixels or "NCHW"),
-    )
-
-
-def _convolutions(graph: ir.Model, side: int, layout: str) -> PrecisionPromise | None:
-    """Return what an engine of the graph is held to; None where TensorRT would misread the graph.
-
-    Args:
-        graph: of a variant.
-        side: of the model's own images, which a graph of a fixed shape need not take.
-        layout: of the images the graph takes.
-    """
-    if len(graph.graph.outputs) != 1:  # an engine of ours is a classifier
-        return None
-    try:
-        check_quantized(graph)
-    except OptionError:
-        return None
-    shape = graph.graph.inputs[0].shape
-    assert shape is not None
-    sides = [size for axis, size in enumerate(shape) if axis not in (0, CHANNEL_AXES[layout])]
-    height, width = (size if isinstance(size, int) else side for size in sides)
-    return promise_precision(graph, height, width)
-
-
-def _tensor(value: ir.Value) -> TensorInfo:
-    dims = value.shape or ()
-    return TensorInfo(
-        name=_name(value),
-        dtype=str(value.dtype).lower(),
-        shape=tuple(str(d.value if isinstance(d, ir.SymbolicDim) else d) for d in dims),
-    )
 
 
 def _name(value: ir.Value) -> str:

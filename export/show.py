@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from export.variants.show import variant_lines, variant_table
 from runtime.parity import CaseParity, ParityReport
 from runtime.show_engines import engine_table, engines_document
 from runtime.table import text_table
@@ -114,6 +115,11 @@ def show_delivery(delivery: Delivery, equipment: Equipment, screen: Screen) -> N
             f"{len(left_out)} cases left out by --parity-budget: {left_out[0]} .. {left_out[-1]}"
         )
     screen.result("")
+    if len(bundle.manifest.variants) > 1:
+        screen.result(variant_table(bundle.manifest))
+        for line in variant_lines(bundle.manifest):
+            screen.result(line)
+        screen.result("")
     if bundle.manifest.engines:
         screen.result(engine_table(equipment.engines))
         screen.result("")

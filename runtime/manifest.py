@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 
 from runtime.errors import BundleError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
-from runtime.precision import PrecisionPromise
+from runtime.judgement import Judgement
+from runtime.precision import PrecisionPromise, Work
 from runtime.schema import Json, decode, parse_json, to_json
 
 __all__ = [
@@ -122,6 +123,15 @@ class Variant:
     convolutions: PrecisionPromise | None = None
     """What runs in which precision, which an engine is held to; None where TensorRT does not read
     the graph as it is meant, so that no engine is to be built from it."""
+    work: Work | None = None
+    """What runs in which precision, by layer; None where nobody counted."""
+    kept_float: dict[str, str] = field(default_factory=dict)
+    """Nodes that stay in a wider type than the variant's own, by name, each with the reason."""
+    placement: str = ""
+    """Whose integer kernels the graph is laid out for: "tensorrt", "onnxruntime" or "onnxruntime
+    without VNNI"; empty where nothing is quantized."""
+    judgement: Judgement | None = None
+    """How it did on real images; None for float32, which parity.json tells about."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,29 @@ from typing import Annotated
 import typer
 
 from export.arguments import (
+    PRECISION_WORDS,
+    CalibrationData,
+    CalibrationImages,
     EdgeName,
+    EvalData,
+    EvalImages,
     Input,
+    Int8Rest,
     Json,
+    KeepFloat,
+    MaxDrop,
+    Method,
     Opset,
+    Precisions,
     Quiet,
+    Ranges,
     Static,
     Tensorrt,
     parse_input,
     parse_numbers,
     parse_shape,
     require_extra,
+    split_words,
 )
 from runtime.engine_arguments import (
     GPU_TARGETS,
@@ -41,7 +53,7 @@ from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["model"]
 
-WORD_LISTS = {"--rtx": GPU_TARGETS}
+WORD_LISTS = {"--rtx": GPU_TARGETS, **PRECISION_WORDS}
 
 
 def model(
@@ -81,6 +93,16 @@ def model(
     parity_budget: Annotated[
         float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
     ] = 12.0,
+    precision: Precisions = "fp32",
+    calibration_data: CalibrationData = None,
+    calibration_images: CalibrationImages = 512,
+    method: Method = "auto",
+    ranges: Ranges = None,
+    eval_data: EvalData = None,
+    eval_images: EvalImages = 256,
+    int8_rest: Int8Rest = "fp32",
+    keep_float: KeepFloat = "",
+    max_drop: MaxDrop = 0.1,
     tensorrt: Tensorrt = False,
     rtx: Rtx = "",
     edge: EdgeName = "",
@@ -129,9 +151,22 @@ def model(
         from export.equip import device_request, equip
         from export.load import LoadOptions
         from export.show import show_delivery, show_misfits
+        from export.variants.order import PrecisionOrder
         from runtime.engine_orders import EngineRequest
         from runtime.show_engines import raise_failures
 
+    precisions = PrecisionOrder(
+        precisions=split_words(precision),
+        calibration_data=calibration_data,
+        ranges=ranges,
+        eval_data=eval_data,
+        images=calibration_images,
+        eval_images=eval_images,
+        method=method,
+        int8_rest=int8_rest,
+        keep_float=split_words(keep_float),
+        max_drop=max_drop,
+    )
     device = find_edge(edge, opset) if edge else None
     plain = EngineRequest(options=engine_options, profiles=tuple(profile))
     packed = None if device is None else (device, device_request(requests, device, plain))
@@ -159,6 +194,7 @@ def model(
         static_shape=parse_shape(static),
         pixels=parse_input(input),
         parity_budget_gmacs=parity_budget,
+        precision=precisions,
     )
     try:
         delivery = deliver(order, screen)

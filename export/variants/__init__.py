@@ -1,0 +1,1 @@
+"""The variants of lower precision: made, judged on real images, and shown."""

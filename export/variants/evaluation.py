@@ -1,0 +1,151 @@
+"""The real images that variants are judged by: none of them was calibrated on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.images import ImageFile, choose_images
+from calibration.survey import FEWEST
+from export.load import Classifier
+from export.samples import sample_images
+from export.variants.order import PrecisionOrder
+from runtime.errors import ImageError, OptionError
+from runtime.evaluation.dataset import open_dataset
+from runtime.evaluation.match_labels import match_labels
+from runtime.image_spec import ImageSpec
+from runtime.images import load_image
+from runtime.runner import Images
+from runtime.terminal import Screen
+
+__all__ = ["UNKNOWN", "Evaluation", "Portion", "choose_evaluation", "read_evaluation"]
+
+UNKNOWN = -1
+"""The class of an image of which none is told."""
+
+_HELD_BACK_SHARE = 4
+"""One image in so many of the calibration folder is held back, where there is no other folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Images to judge by."""
+
+    files: tuple[ImageFile, ...]
+    classes: tuple[int, ...]
+    """The true class of each; UNKNOWN where it is not told."""
+    source: str
+    """Where they come from, for a person."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Portion:
+    """Some of the images, in order."""
+
+    images: Images
+    """As the graphs take them."""
+    classes: NDArray[np.intp]
+    """[images]"""
+    skipped: tuple[str, ...]
+    """What could not be read, and why."""
+
+
+def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Screen) -> Evaluation:
+    """Return the images to judge by: of the folder for it, or held back from the calibration's.
+
+    Without any folder they are the package's sample images, which show little; that is said.
+
+    Raises:
+        OptionError: if a folder is missing or holds too few images.
+    """
+    folder = order.eval_data or order.calibration_data
+    if classifier.image.channels == "planes":
+        raise OptionError(
+            f"the model takes {classifier.image.channel_count} planes, which no image file holds; "
+            "its variants cannot be judged on images: leave --precision out"
+        )
+    if folder is None:
+        files = tuple(_hashed(path) for path in sample_images(classifier.samples))
+        screen.warn(
+            f"no images given: judged on the {len(files)} sample images of the package, which show "
+            "little; give --eval-data FOLDER"
+        )
+        classes = (UNKNOWN,) * len(files)
+        return Evaluation(files=files, classes=classes, source="sample images of the package")
+    if order.eval_data is not None:
+        files, available = choose_images(folder, order.eval_images)
+        if len(files) < FEWEST:
+            raise OptionError(
+                f"--eval-data: given {len(files)} images in '{folder}'; expected at least {FEWEST} "
+                "to judge by"
+            )
+        source = f"{len(files)} of {available} images in '{folder}'"
+    else:
+        files, available = _hold_back(folder, order.eval_images)
+        source = f"{len(files)} of {available} images in '{folder}', held back from calibration"
+    return Evaluation(
+        files=files, classes=_classes(files, folder, classifier, screen), source=source
+    )
+
+
+def read_evaluation(
+    evaluation: Evaluation, image: ImageSpec, pixels: str, size: int
+) -> Iterator[Portion]:
+    """Yield the images, `size` files at a time.
+
+    Args:
+        evaluation: which.
+        image: how a file becomes the model's input.
+        pixels: the layout, if the graphs take pixels; "" if they take normalised images.
+        size: how many at a time.
+    """
+    together = list(zip(evaluation.files, evaluation.classes, strict=True))
+    for start in range(0, len(together), size):
+        loaded, classes, skipped = [], [], []
+        for file, true_class in together[start : start + size]:
+            try:
+                loaded.append(load_image(file.path, image, pixels))
+                classes.append(true_class)
+            except ImageError as error:
+                skipped.append(str(error))
+        if loaded:
+            images = np.stack(loaded)
+            yield Portion(images=images, classes=np.array(classes), skipped=tuple(skipped))
+        elif skipped:
+            raise ImageError(f"none of {len(skipped)} images to judge by is usable; {skipped[0]}")
+
+
+def _hold_back(folder: Path, most: int) -> tuple[tuple[ImageFile, ...], int]:
+    _, available = choose_images(folder, 1)
+    count = min(most, available // _HELD_BACK_SHARE)
+    if count < FEWEST:
+        raise OptionError(
+            f"calibration images: given {available} in '{folder}'; expected at least "
+            f"{FEWEST * _HELD_BACK_SHARE}, of which {FEWEST} are held back to judge by, better "
+            "300; or give --eval-data FOLDER"
+        )
+    return choose_images(folder, count)
+
+
+def _hashed(path: Path) -> ImageFile:
+    return ImageFile(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _classes(
+    files: Sequence[ImageFile], folder: Path, classifier: Classifier, screen: Screen
+) -> tuple[int, ...]:
+    if classifier.outputs != ("logits",):
+        return (UNKNOWN,) * len(files)
+    try:
+        dataset = open_dataset(folder)
+        indices, _ = match_labels(dataset.labels(), classifier.labels, classifier.classes)
+    except OptionError as error:
+        screen.note(f"{'':<12}           no true classes, so no top-1 accuracy: {error}")
+        return (UNKNOWN,) * len(files)
+    labels = {example.path: indices[example.label] for example in dataset.examples}
+    return tuple(labels.get(file.path, UNKNOWN) for file in files)

@@ -1,0 +1,119 @@
+"""What is asked for in the way of precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.calibrate import AUTO, Order
+from calibration.images import ImageFile
+from runtime.errors import OptionError
+
+__all__ = ["AUTOMATIC", "PRECISIONS", "RESTS", "PrecisionOrder"]
+
+PRECISIONS = ("fp32", "fp16", "int8")
+RESTS = ("fp32", "fp16")
+AUTOMATIC = "auto"
+"""Of nodes to keep in float: as few as the accuracy needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionOrder:
+    """Which precisions to make beside float32, and of which images.
+
+    Raises:
+        OptionError: if the parts do not fit each other.
+    """
+
+    precisions: tuple[str, ...] = ("fp32",)
+    calibration_data: Path | None = None
+    """Folder of images the model will meet."""
+    ranges: Path | None = None
+    """A file of `python -m calibration`, in the place of the folder."""
+    eval_data: Path | None = None
+    """Folder of images to judge by; a part of the calibration folder if not given."""
+    images: int = 512
+    """To calibrate on, at most."""
+    eval_images: int = 256
+    """To judge by, at most."""
+    method: str = AUTO
+    """How ranges are chosen."""
+    int8_rest: str = "fp32"
+    """What is not int8 in the TensorRT graph of int8."""
+    keep_float: tuple[str, ...] = ()
+    """Nodes that stay in float in int8, by name; or AUTOMATIC alone."""
+    max_drop: float = 0.1
+    """Points of top-1 that AUTOMATIC may lose."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.precisions if name not in PRECISIONS]
+        if unknown or not self.precisions:
+            raise OptionError(
+                f"--precision: given '{' '.join(unknown)}'; expected some of {' '.join(PRECISIONS)}"
+            )
+        if self.int8_rest not in RESTS:
+            raise OptionError(
+                f"--int8-rest: given '{self.int8_rest}'; expected one of {', '.join(RESTS)}"
+            )
+        if not 0 <= self.max_drop <= 100:
+            raise OptionError(f"--max-drop: given {self.max_drop}; expected points, 0 to 100")
+        if "int8" in self.precisions:
+            self._check_int8()
+        else:
+            self._refuse_int8_options()
+        if self.eval_data is not None and not self.reduced:
+            raise OptionError(
+                "--eval-data: given for float32 alone, which is judged against PyTorch over a grid "
+                "of shapes; expected --precision fp16 or int8 with it"
+            )
+
+    @property
+    def reduced(self) -> bool:
+        """Whether anything but float32 is asked for."""
+        return any(name != "fp32" for name in self.precisions)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the nodes that stay in float are to be found out."""
+        return self.keep_float == (AUTOMATIC,)
+
+    def calibration(self, checkpoint: Path, without: tuple[ImageFile, ...]) -> Order:
+        """Return the order of the calibration."""
+        assert self.calibration_data is not None  # _check_int8
+        return Order(
+            data=self.calibration_data,
+            checkpoint=checkpoint,
+            images=self.images,
+            method=self.method,
+            without=without,
+        )
+
+    def _check_int8(self) -> None:
+        if self.calibration_data is None and self.ranges is None:
+            raise OptionError(
+                "int8 needs images of what the model will see, to measure its ranges on; give "
+                "--calibration-data FOLDER, better 300 images or more"
+            )
+        if self.calibration_data is not None and self.ranges is not None:
+            raise OptionError("give --calibration-data or --ranges, one of them")
+        if self.ranges is not None and self.eval_data is None:
+            raise OptionError(
+                "--ranges: given without images to judge by; expected --eval-data FOLDER with it"
+            )
+        if self.ranges is not None and self.searches:
+            raise OptionError(
+                "--keep-float auto: given with --ranges; expected --calibration-data FOLDER, "
+                "whose images it searches with"
+            )
+        if AUTOMATIC in self.keep_float and not self.searches:
+            raise OptionError("--keep-float: given auto and names; expected auto, or names")
+
+    def _refuse_int8_options(self) -> None:
+        for option, given in (
+            ("--ranges", self.ranges is not None),
+            ("--keep-float", bool(self.keep_float)),
+            ("--int8-rest", self.int8_rest != "fp32"),
+            ("--calibration-data", self.calibration_data is not None and not self.reduced),
+        ):
+            if given:
+                raise OptionError(f"{option}: given without int8; expected --precision int8")
