@@ -21,8 +21,9 @@ from calibration.measure import Measurement, check_weights
 from calibration.methods import METHODS
 from calibration.ranges import GRIDS, UINT8, ActivationRanges
 from calibration.ranges_file import RangesFile
+from calibration.rehearse import Rehearsal
 from calibration.resume import SavePoint, batch_size, measure_files
-from calibration.score import Score, float_logits, score
+from calibration.score import Score, float_logits, score_logits
 from calibration.survey import FEWEST, Survey, refuse_unfit, survey
 from runtime.errors import DeployError, OptionError
 from runtime.image_spec import ImageSpec
@@ -202,9 +203,10 @@ def _score_all(
         reference = float_logits(graph, batches)
         scores = []
         for grid in GRIDS:
+            rehearsal = Rehearsal(graph, choose(measurement, "minmax", grid), grid)
             for method in METHODS:
-                ranges = choose(measurement, method, grid)
-                found = score(graph, batches, reference, ranges, grid)
+                logits = rehearsal.logits(choose(measurement, method, grid), batches)
+                found = score_logits(reference, logits)
                 scores.append(MethodScore(grid=grid.name, method=method, score=found))
                 tick()
         step.detail = f"{len(METHODS)} methods on {len(reference)} images held back"

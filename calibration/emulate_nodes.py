@@ -11,19 +11,18 @@ The arithmetic is float32. `export.quantize` writes the graphs that compute this
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TypeAlias
+from collections.abc import Collection, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from calibration.emulate import round_for
 from calibration.ranges import ActivationRanges, Grid, Range
 from runtime.errors import OptionError
 
-__all__ = ["HEAD", "emulate_nodes", "quantizable"]
+__all__ = ["HEAD", "emulate_nodes", "fit_steps", "quantizable"]
 
 HEAD = ("GlobalAveragePool", "Flatten", "Gemm")
 """What stands behind the last convolution; it stays in float by default."""
@@ -46,7 +45,12 @@ def quantizable(graph: ir.Model, grid: Grid) -> tuple[str, ...]:
     """Return the names of the nodes that the grid's target can compute in integers, in order.
 
     Where it fuses an Add into the Conv before it, the Add is a part of that Conv.
+
+    Raises:
+        OptionError: if a node has no name.
     """
+    if not all(node.name for node in graph.graph):
+        raise OptionError("the graph has nodes without names; expected one that export made")
     kinds = (*_WEIGHTED, "GlobalAveragePool", *(() if grid.symmetric else ("Add", "MaxPool")))
     return tuple(str(node.name) for node in graph.graph if node.op_type in kinds)
 
@@ -65,23 +69,88 @@ def emulate_nodes(
     Raises:
         OptionError: if the ranges are of another grid, or lack a tensor.
     """
-    if ranges.grid != grid.name:
-        raise OptionError(f"ranges: given for {ranges.grid}; expected for {grid.name}")
     result = graph.clone()
-    chosen = [node for node in result.graph if node.name in nodes]
-    readers = _fused(result.graph, chosen) if grid.symmetric else _surrounding(result.graph, chosen)
-    for node in result.graph:
-        # Integers stay integers in a MaxPool; its one neighbour's pair serves both.
-        if grid.symmetric and node.op_type in _MOVING and node.inputs[0] in readers:
-            readers[node.inputs[0]].append((node, 0))
-    steps = {value: grid.fit(_tied_range(value, readers, ranges)) for value in readers}
+    chosen = _chosen(result.graph, nodes)
+    readers = _readers(result.graph, chosen, grid)
+    steps = _fit(readers, ranges, grid)
     for node in chosen:
         if node.op_type in _WEIGHTED:
             scale, _ = steps[_input(node, 0)]
             _round_weights(result.graph, node, 0.0 if grid.symmetric else scale)
-    for value, nodes_of in readers.items():
-        round_for(result.graph, value, nodes_of, steps[value], grid)
+    for value, step in steps.items():
+        _round(result.graph, value, readers[value], step, grid)
     return RemoveUnusedNodesPass()(result).model
+
+
+def fit_steps(
+    graph: ir.Model, ranges: ActivationRanges, grid: Grid, nodes: Collection[str]
+) -> dict[str, NDArray[Any]]:
+    """Return the scales and zero points in `emulate_nodes`'s graph: scalars by initializer.
+
+    Raises:
+        OptionError: as `emulate_nodes`.
+    """
+    readers = _readers(graph.graph, _chosen(graph.graph, nodes), grid)
+    parameters: dict[str, NDArray[Any]] = {}
+    for value, step in _fit(readers, ranges, grid).items():
+        parameters |= _parameters(value, step, grid)
+    return parameters
+
+
+def _chosen(graph: ir.Graph, nodes: Collection[str]) -> list[ir.Node]:
+    return [node for node in graph if node.name in nodes]
+
+
+def _readers(graph: ir.Graph, chosen: Collection[ir.Node], grid: Grid) -> _Readers:
+    readers = _fused(graph, chosen) if grid.symmetric else _surrounding(graph, chosen)
+    for node in graph:
+        # Integers stay integers in a MaxPool; its one neighbour's pair serves both.
+        if grid.symmetric and node.op_type in _MOVING and node.inputs[0] in readers:
+            readers[node.inputs[0]].append((node, 0))
+    return readers
+
+
+def _fit(
+    readers: _Readers, ranges: ActivationRanges, grid: Grid
+) -> dict[ir.Value, tuple[float, int]]:
+    if ranges.grid != grid.name:
+        raise OptionError(f"ranges: given for {ranges.grid}; expected for {grid.name}")
+    return {value: grid.fit(_tied_range(value, readers, ranges)) for value in readers}
+
+
+def _parameters(value: ir.Value, step: tuple[float, int], grid: Grid) -> dict[str, NDArray[Any]]:
+    scale, zero_point = step
+    return {
+        f"{value.name}:scale": np.array(scale, np.float32),
+        f"{value.name}:zero_point": np.array(zero_point, grid.name),
+    }
+
+
+def _round(
+    graph: ir.Graph,
+    value: ir.Value,
+    readers: Sequence[tuple[ir.Node, int]],
+    step: tuple[float, int],
+    grid: Grid,
+) -> None:
+    """Let the readers, nodes with input index, read the value rounded to the grid."""
+    parameters = [
+        ir.val(name, const_value=ir.tensor(content, name=name))
+        for name, content in _parameters(value, step, grid).items()
+    ]
+    for parameter in parameters:
+        graph.register_initializer(parameter)
+    to_grid = ir.Node("", "QuantizeLinear", [value, *parameters])
+    from_grid = ir.Node("", "DequantizeLinear", [to_grid.outputs[0], *parameters])
+    to_grid.outputs[0].name = f"{value.name}:quantized"
+    from_grid.outputs[0].name = f"{value.name}:rounded"
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(graph[0], [to_grid, from_grid])
+    else:
+        graph.insert_after(producer, [to_grid, from_grid])
+    for node, index in readers:
+        node.replace_input_with(index, from_grid.outputs[0])
 
 
 def _fused(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:

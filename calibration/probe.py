@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -51,17 +53,23 @@ class Probe:
                 f"ONNX Runtime cannot run the graph to calibrate ({_one_line(error)})"
             ) from None
 
-    def run(self, images: Images) -> dict[str, NDArray[np.float32]]:
+    def run(
+        self, images: Images, parameters: Mapping[str, NDArray[Any]] = MappingProxyType({})
+    ) -> dict[str, NDArray[np.float32]]:
         """Return what each tapped tensor holds for the images, by its name.
 
         A graph of fixed batch also runs on fewer images.
+
+        Args:
+            images: the first input of the graph.
+            parameters: its other inputs, by name; those with a default may be left out.
 
         Raises:
             BackendError: if the graph cannot run on images of this shape.
         """
         padded = self._pad(images)
         try:
-            outputs = self._session.run(self._tensors, {self._input: padded})
+            outputs = self._session.run(self._tensors, {self._input: padded, **parameters})
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise BackendError(
                 f"the graph to calibrate cannot run on images of shape {list(images.shape)} "

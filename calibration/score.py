@@ -1,4 +1,4 @@
-"""Scores ranges: how far the logits move when activations are rounded to a grid."""
+"""Scores logits: how near those of a quantized graph come to those of the float32 graph."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from calibration.emulate import emulate
 from calibration.probe import Probe
-from calibration.ranges import ActivationRanges, Grid
 from runtime.runner import Images, Logits
 
-__all__ = ["Score", "float_logits", "score", "score_logits"]
+__all__ = ["Score", "float_logits", "score_logits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,34 +30,6 @@ def float_logits(graph: ir.Model, batches: Sequence[Images]) -> Logits:
     output = str(graph.graph.outputs[0].name)
     probe = Probe(graph, [output])
     return np.concatenate([probe.run(images)[output] for images in batches])
-
-
-def score(
-    graph: ir.Model,
-    batches: Sequence[Images],
-    reference: Logits,
-    ranges: ActivationRanges,
-    grid: Grid,
-) -> Score:
-    """Return how near the graph with rounded activations comes to the reference.
-
-    Rounded is what the grid's target rounds: for int8 what convolutions read, as in TensorRT; for
-    uint8 every tensor but the logits, as in ONNX Runtime. Weights stay float32.
-
-    Args:
-        graph: float32.
-        batches: images the ranges were not measured on.
-        reference: the graph's own logits for them.
-        ranges: to be scored.
-        grid: what they were chosen for.
-    """
-    if grid.symmetric:
-        convolutions = (node for node in graph.graph if node.op_type == "Conv")
-        wanted = {str(value.name) for node in convolutions for value in node.inputs if value}
-    else:
-        wanted = set(ranges.tensors) - {str(graph.graph.outputs[0].name)}
-    rounded = emulate(graph, ranges, grid, [name for name in ranges.tensors if name in wanted])
-    return score_logits(reference, float_logits(rounded, batches))
 
 
 def score_logits(reference: Logits, quantized: Logits) -> Score:

@@ -52,7 +52,10 @@ def make_graph():
             for name, shape in SHAPES.items()
         }
         weights = {name: value.astype(np.float32) for name, value in (drawn | given).items()}
-        return ir.from_onnx_text(text, [ir.tensor(value, name=n) for n, value in weights.items()])
+        graph = ir.from_onnx_text(text, [ir.tensor(value, name=n) for n, value in weights.items()])
+        for node in graph.graph:  # as those of an exported graph, they have names
+            node.name = node.outputs[0].name
+        return graph
 
     return make
 

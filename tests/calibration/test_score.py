@@ -1,0 +1,21 @@
+"""Scoring logits."""
+
+import math
+
+import numpy as np
+import pytest
+
+from calibration.score import score_logits
+
+
+def test_sqnr_is_ten_decibel_a_power_of_ten():
+    reference = np.array([[3.0, 4.0], [0.0, 5.0]])
+    off = reference + np.array([[0.0, 0.0], [0.5, 0.5]])
+    assert score_logits(reference, off).sqnr_db == pytest.approx(20)
+    assert score_logits(reference, reference).sqnr_db == math.inf
+
+
+def test_agreement_is_the_share_of_equal_best_classes():
+    reference = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    swapped = np.array([[0.0, 1.0], [0.9, 0.0], [1.0, 0.0], [1.0, 0.5]])
+    assert score_logits(reference, swapped).top1_agreement == 0.75
