@@ -5,7 +5,10 @@ import json
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
+from calibration.cli import main as calibrate
 from calibration.keys import ModelKey
 from calibration.read_graph import read_graph
 from export.cli import main
@@ -18,17 +21,29 @@ from runtime.verify import verify
 
 DIGITS = ["resnet20-digits", "--onnx", "--parity-budget", "0"]
 INPUTS = {"uint8": "NCHW", "uint8-nhwc": "NHWC"}
+VARIANTS = ["fp32", "fp16", "int8.trt", "int8.cpu"]
 
 
 @pytest.fixture(scope="module")
-def export_one(tmp_path_factory):
+def scans(tmp_path_factory):
+    """A folder of 64 scanned digits."""
+    folder = tmp_path_factory.mktemp("scans")
+    for index, scan in enumerate(load_digits().images[:64]):
+        Image.fromarray((scan * 255 / 16).astype(np.uint8)).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def export_one(tmp_path_factory, scans):
     """Return a function that exports the digits classifier for an input, once."""
     made = {}
+    reduced = ["--precision", "fp32", "fp16", "int8", "--calibration-data", str(scans)]
 
     def export(given):
         if given not in made:
             folder = tmp_path_factory.mktemp("pixels") / given
-            assert main([*DIGITS, "--input", given, "--output", str(folder), "--quiet"]) == 0
+            asked = [*DIGITS, *reduced, "--method", "minmax", "--input", given, "--quiet"]
+            assert main([*asked, "--output", str(folder)]) == 0
             made[given] = Bundle.load(folder)
         return made[given]
 
@@ -41,19 +56,37 @@ def bundle(export_one, request):
     return export_one(request.param)
 
 
-def test_the_manifest_the_file_and_the_golden_vectors_agree_on_pixels(bundle):
-    manifest = bundle.manifest
-    taken = manifest.variants["fp32"].input
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_takes_the_pixels_of_its_bundle(bundle, variant):
+    taken, layout = bundle.manifest.variants[variant].input, bundle.manifest.pixels
     assert (taken.name, taken.dtype) == ("pixels", "uint8")
-    assert taken.shape[CHANNEL_AXES[manifest.pixels]] == "1"
-    props = {p.key: p.value for p in onnx.load(bundle.folder / "model.onnx").metadata_props}
-    assert props["resnet-deploy.pixels"] == manifest.pixels
+    assert taken.shape[CHANNEL_AXES[layout]] == "1"
+    file = onnx.load(bundle.folder / bundle.manifest.variants[variant].file)
+    assert {p.key: p.value for p in file.metadata_props}["resnet-deploy.pixels"] == layout
+
+
+def test_the_golden_vectors_are_pixels_and_every_variant_keeps_to_them(bundle):
+    manifest = bundle.manifest
     for case in manifest.golden:
         pixels = read_tensor(bundle.read(case.input_file))
         assert pixels.dtype == np.uint8
         assert pixels.shape[CHANNEL_AXES[manifest.pixels]] == 1
-    assert [case.content for case in manifest.golden][-1] == "random pixels"
-    assert verify(bundle).passed
+    assert manifest.golden[-1].content == "random pixels"
+    report = verify(bundle)
+    assert report.passed, report.first_difference
+    assert [runner.split()[0] for runner in report.runners] == VARIANTS
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_says_of_pixels_what_it_says_of_normalised_images(
+    bundle, export_one, variant
+):
+    normalised = export_one("float32")
+    given, expected = bundle.manifest.variants[variant], normalised.manifest.variants[variant]
+    assert given.kept_float == expected.kept_float
+    if given.judgement is not None:
+        # The quantized input is exact, and lost little: one channel of eight bits.
+        assert given.judgement.sqnr_db > expected.judgement.sqnr_db - 1
 
 
 def test_parity_is_that_of_float32_rounding(bundle):
@@ -78,6 +111,24 @@ def test_classify_says_the_same_with_either_input(bundle, export_one, capsys):
         for one, other in zip(ours["classes"], theirs["classes"], strict=True):
             assert one["label"] == other["label"]
             assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
+def test_ranges_of_either_bundle_are_the_same(bundle, export_one):
+    ours, theirs = (
+        json.loads(each.read("ranges.json")) for each in (bundle, export_one("float32"))
+    )
+    assert ours == theirs
+
+
+def test_calibration_of_a_bundle_of_pixels_measures_what_its_export_measured(
+    bundle, export_one, scans, tmp_path
+):
+    files = []
+    for each in (bundle, export_one("float32")):
+        files.append(tmp_path / each.folder.name)
+        command = [str(each.folder), "--data", str(scans), "--method", "minmax", "--quiet"]
+        assert calibrate([*command, "--output", str(files[-1])]) == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_what_calibration_reads_is_the_graph_of_normalised_images(bundle, export_one):
