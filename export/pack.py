@@ -115,6 +115,7 @@ def pack(output: Path, content: Content) -> Bundle:
             file=made.file,
             precision=made.precision,
             kept_float=made.kept_float,
+            kept_float_slowdown=made.kept_float_slowdown,
             placement=made.placement,
             judgement=judgement,
         )

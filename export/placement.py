@@ -51,6 +51,8 @@ class Placement:
     """Whether the bias becomes int32; it stays as it is otherwise."""
     largest_weight: int
     """Weights are -largest_weight to largest_weight."""
+    fenced: bool
+    """Whether float nodes between quantized tensors would be quantized, were they not fenced."""
     pairs: Callable[[ir.Graph, Collection[str]], Pairs]
     """Where the pairs stand in a graph, given the names of the nodes that stay in float."""
 
@@ -100,6 +102,7 @@ TENSORRT = Placement(
     grid=INT8,
     integer_bias=False,
     largest_weight=127,
+    fenced=False,
     pairs=_pairs_for_tensorrt,
 )
 
@@ -108,6 +111,7 @@ ONNXRUNTIME = Placement(
     grid=UINT8,
     integer_bias=True,
     largest_weight=127,
+    fenced=True,
     pairs=_pairs_for_onnxruntime,
 )
 
@@ -117,6 +121,7 @@ ONNXRUNTIME_WITHOUT_VNNI = Placement(
     grid=UINT8,
     integer_bias=True,
     largest_weight=64,
+    fenced=True,
     pairs=_pairs_for_onnxruntime,
 )
 

@@ -8,6 +8,10 @@ What was x is then (q - z) s. Where a pair of QuantizeLinear and DequantizeLinea
 reads it, is the placement's to say. Weights are stored as integers, with their DequantizeLinear.
 Values that an operator only moves (MaxPool, Pad, Flatten) share the scale of where they came from,
 so that it can move the integers.
+
+ONNX Runtime takes `DequantizeLinear, Conv, QuantizeLinear` for a wish to have the Conv in integers,
+and quantizes its float weights by itself. A node that stays in float between quantized tensors
+therefore reads them through a fence, the greater of each value and the least float there is.
 """
 
 from __future__ import annotations
@@ -77,7 +81,9 @@ def quantize(
     for value, (scale, zero_point) in fitted.items():
         _insert_pair(result.graph, value, pairs[value], scale, zero_point, dtype)
     for node in tuple(result.graph):
-        if node.op_type in WEIGHTED and node.name not in keep_float:
+        if placement.fenced and node.name in keep_float:
+            _fence(result.graph, node)
+        elif node.op_type in WEIGHTED and node.name not in keep_float:
             _quantize_weights(result.graph, node, placement, weight_scales)
     return RemoveUnusedNodesPass()(result).model
 
@@ -142,6 +148,25 @@ def _insert_pair(
     else:
         graph.insert_after(producer, tape.nodes)
     _register(graph, tape)
+
+
+def _fence(graph: ir.Graph, node: ir.Node) -> None:
+    """Keep a node in float whose result is quantized, though what it reads was quantized, too."""
+    readers = [use.node for value in node.outputs for use in value.uses()]
+    readers += [
+        use.node for each in readers if each.op_type == "Relu" for use in each.outputs[0].uses()
+    ]
+    if not any(reader.op_type == "QuantizeLinear" for reader in readers):
+        return
+    for index, value in enumerate(node.inputs):
+        if value is not None and not value.is_initializer() and _is_quantized(value):
+            name, tape = f"{node.name}.fence{index}", ir.tape.Tape()
+            least = tape.initializer(ir.tensor(np.finfo(np.float32).min, name=f"{name}.least"))
+            fenced = ir.val(name, ir.DataType.FLOAT, value.shape)
+            tape.op("Max", [value, least], name=name, output=fenced)
+            node.replace_input_with(index, fenced)
+            graph.insert_before(node, tape.nodes)
+            _register(graph, tape)
 
 
 def _quantize_weights(

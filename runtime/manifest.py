@@ -127,6 +127,9 @@ class Variant:
     """What runs in which precision, by layer; None where nobody counted."""
     kept_float: dict[str, str] = field(default_factory=dict)
     """Nodes that stay in a wider type than the variant's own, by name, each with the reason."""
+    kept_float_slowdown: float | None = None
+    """How many times as long an image takes as with nothing but the head in float, by ONNX Runtime
+    on the CPU that exported it; None where nothing else is, or that CPU does not run it."""
     placement: str = ""
     """Whose integer kernels the graph is laid out for: "tensorrt", "onnxruntime" or "onnxruntime
     without VNNI"; empty where nothing is quantized."""

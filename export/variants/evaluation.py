@@ -23,7 +23,14 @@ from runtime.images import load_image
 from runtime.runner import Images
 from runtime.terminal import Screen
 
-__all__ = ["UNKNOWN", "Evaluation", "Portion", "choose_evaluation", "read_evaluation"]
+__all__ = [
+    "UNKNOWN",
+    "Evaluation",
+    "Portion",
+    "choose_evaluation",
+    "read_evaluation",
+    "true_classes",
+]
 
 UNKNOWN = -1
 """The class of an image of which none is told."""
@@ -88,9 +95,10 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
     else:
         files, available = _hold_back(folder, order.eval_images)
         source = f"{len(files)} of {available} images in '{folder}', held back from calibration"
-    return Evaluation(
-        files=files, classes=_classes(files, folder, classifier, screen), source=source
-    )
+    classes, unknown = _read_classes(files, folder, classifier)
+    if unknown:
+        screen.note(f"{'':<12}           no true classes, so no top-1 accuracy: {unknown}")
+    return Evaluation(files=files, classes=classes, source=source)
 
 
 def read_evaluation(
@@ -136,16 +144,25 @@ def _hashed(path: Path) -> ImageFile:
     return ImageFile(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _classes(
-    files: Sequence[ImageFile], folder: Path, classifier: Classifier, screen: Screen
+def true_classes(
+    files: Sequence[ImageFile], folder: Path, classifier: Classifier
 ) -> tuple[int, ...]:
+    """Return the class of each file of a folder; UNKNOWN of all if the folder does not tell."""
+    classes, _ = _read_classes(files, folder, classifier)
+    return classes
+
+
+def _read_classes(
+    files: Sequence[ImageFile], folder: Path, classifier: Classifier
+) -> tuple[tuple[int, ...], str]:
+    """Return the class of each file, and why none are known."""
+    unknown = (UNKNOWN,) * len(files)
     if classifier.outputs != ("logits",):
-        return (UNKNOWN,) * len(files)
+        return unknown, f"the model gives {', '.join(classifier.outputs)}"
     try:
         dataset = open_dataset(folder)
         indices, _ = match_labels(dataset.labels(), classifier.labels, classifier.classes)
     except OptionError as error:
-        screen.note(f"{'':<12}           no true classes, so no top-1 accuracy: {error}")
-        return (UNKNOWN,) * len(files)
+        return unknown, str(error)
     labels = {example.path: indices[example.label] for example in dataset.examples}
-    return tuple(labels.get(file.path, UNKNOWN) for file in files)
+    return tuple(labels.get(file.path, UNKNOWN) for file in files), ""

@@ -39,6 +39,9 @@ class MadeVariant:
     kept_float: dict[str, str] = field(default_factory=dict)
     """Nodes that stay in a wider type, each with the reason."""
 
+    kept_float_slowdown: float | None = None
+    """As in the manifest."""
+
     @property
     def file(self) -> str:
         """Its path in the bundle."""

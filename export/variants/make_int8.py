@@ -8,12 +8,13 @@ The head, a thousandth of the work, stays in float in both.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
-from calibration.equalize import equalize
 from calibration.ranges_file import RangesFile
 from export.check_cpu_graph import check_cpu_graph
 from export.check_quantized import check_quantized
@@ -23,21 +24,25 @@ from export.placement import ONNXRUNTIME, ONNXRUNTIME_WITHOUT_VNNI, TENSORRT, Pl
 from export.quantize import quantize
 from export.read_back import check_integer_convolutions
 from export.variants.made import Form, MadeVariant
+from export.variants.measure_slowdown import measure_slowdown
 from export.weight_scales import least_error
+from runtime.runner import Images
 from runtime.terminal import Screen
 
-__all__ = ["Int8Recipe", "make_int8", "quantize_for"]
+__all__ = ["Int8Recipe", "make_cpu", "make_tensorrt"]
 
 HEAD = "head: a thousandth of the work, which float costs nothing and int8 accuracy"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Int8Recipe:
     """How a float32 graph becomes int8."""
 
+    equalized: ir.Model
+    """The graph whose ranges they are."""
     ranges: RangesFile
-    kept_float: Mapping[str, str]
-    """Nodes beside the head that stay in float, each with the reason."""
+    form: Form
+    """What the variants take."""
     vnni: bool
     """Whether the processors that int8.cpu is for have VNNI."""
     half_rest: bool
@@ -45,57 +50,81 @@ class Int8Recipe:
     unsafe: Collection[str]
     """Nodes that must not be float16."""
 
+    @property
+    def for_cpu(self) -> Placement:
+        """Where ONNX Runtime wants its integers."""
+        return ONNXRUNTIME if self.vnni else ONNXRUNTIME_WITHOUT_VNNI
 
-def make_int8(
-    graph: ir.Model, recipe: Int8Recipe, form: Form, screen: Screen
-) -> tuple[MadeVariant, MadeVariant]:
-    """Return the variant for TensorRT and the one for ONNX Runtime on the CPU.
+    def quantize(self, placement: Placement, kept: Collection[str]) -> ir.Model:
+        """Return the graph quantized for a target, with the head and these nodes in float.
+
+        Raises:
+            OptionError: if a node does not exist, or the graph cannot be quantized.
+        """
+        graph, form = self.equalized, self.form
+        floats = head(graph).union(kept)
+        if form.pixels:
+            graph = fold_normalisation(graph, form.image, placement, form.pixels)
+        ranges = self.ranges.ranges(placement.grid)
+        quantized = quantize(graph, ranges, placement, floats, least_error)
+        if not self.half_rest or placement is not TENSORRT:
+            return quantized
+        names = {str(node.name) for node in quantized.graph}
+        return halve(quantized, names.intersection(self.unsafe))
+
+
+def make_tensorrt(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> MadeVariant:
+    """Return the variant "int8.trt".
 
     Args:
-        graph: float32, simplified; the one that the ranges are of.
         recipe: how.
-        form: what the variants take.
+        kept: nodes beside the head that stay in float, each with the reason.
         screen: shows the progress.
 
     Raises:
         OptionError: if a node to keep in float does not exist, or the graph cannot be quantized.
-        VerdictError: if ONNX Runtime would not run every convolution in integers.
     """
-    equalized = equalize(graph, recipe.ranges.peaks)
-    kept = dict.fromkeys(sorted(head(graph)), HEAD) | dict(recipe.kept_float)
     with screen.step("int8.trt") as step:
-        quantized = quantize_for(TENSORRT, equalized, recipe, form)
-        if recipe.half_rest:
-            names = {str(node.name) for node in quantized.graph}
-            quantized = halve(quantized, names.intersection(recipe.unsafe))
+        quantized = recipe.quantize(TENSORRT, kept)
         check_quantized(quantized)
-        trt = _make("int8.trt", quantized, TENSORRT, kept, form)
-        step.detail = _describe(trt, "the rest in float16" if recipe.half_rest else "")
-    placement = ONNXRUNTIME if recipe.vnni else ONNXRUNTIME_WITHOUT_VNNI
-    with screen.step("int8.cpu") as step:
-        quantized = quantize_for(placement, equalized, recipe, form)
-        check_cpu_graph(quantized)
-        cpu = _make("int8.cpu", quantized, placement, kept, form)
-        integer = _quantized_convolutions(quantized, kept)
-        check_integer_convolutions(cpu.data, integer)
-        layout = "for VNNI" if recipe.vnni else "weights to 64, exact without VNNI, too"
-        step.detail = _describe(cpu, f"{len(integer)} QLinearConv, {layout}")
-    return trt, cpu
+        made = _make("int8.trt", quantized, TENSORRT, kept, recipe)
+        rest = "float16" if recipe.half_rest else "float32"
+        step.detail = f"{len(made.data) / 2**20:.1f} MiB, the rest in {rest}"
+    return made
 
 
-def quantize_for(
-    placement: Placement, equalized: ir.Model, recipe: Int8Recipe, form: Form
-) -> ir.Model:
-    """Return an equalized graph quantized for a target, taking what the form says.
+def make_cpu(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> MadeVariant:
+    """Return the variant "int8.cpu"; as `make_tensorrt`.
 
     Raises:
-        OptionError: as `make_int8`.
+        OptionError: as `make_tensorrt`.
+        VerdictError: if ONNX Runtime would not run just the quantized convolutions in integers.
     """
-    ranges = recipe.ranges.ranges(placement.grid)
-    kept = head(equalized).union(recipe.kept_float)
-    if form.pixels:
-        equalized = fold_normalisation(equalized, form.image, placement, form.pixels)
-    return quantize(equalized, ranges, placement, kept, least_error)
+    placement = recipe.for_cpu
+    with screen.step("int8.cpu") as step:
+        quantized = recipe.quantize(placement, kept)
+        check_cpu_graph(quantized)
+        made = _make("int8.cpu", quantized, placement, kept, recipe)
+        integer = _quantized_convolutions(quantized, kept)
+        check_integer_convolutions(made.data, integer)
+        layout = "for VNNI" if recipe.vnni else "weights to 64: exact without VNNI"
+        step.detail = f"{len(made.data) / 2**20:.1f} MiB, {len(integer)} QLinearConv, {layout}"
+    if not kept:
+        return made
+    with screen.step("slowdown") as step:
+        plain = recipe.form.stamp(recipe.quantize(placement, ()))
+        slowdown = measure_slowdown(made.data, plain, _noise(recipe))
+        step.detail = f"{slowdown:.2f} times as long with {len(kept)} nodes in float"
+    return dataclasses.replace(made, kept_float_slowdown=slowdown)
+
+
+def _noise(recipe: Int8Recipe) -> Images:
+    """Return random images: what they show does not change how long they take."""
+    rng, form = np.random.default_rng(0), recipe.form
+    shape = recipe.equalized.graph.inputs[0].shape
+    batch = shape[0] if shape is not None and isinstance(shape[0], int) else 1
+    pixels = rng.integers(0, 256, (batch, *form.image.shape(form.pixels or "NCHW")), np.uint8)
+    return pixels if form.pixels else np.asarray(pixels / 255, np.float32)
 
 
 def _quantized_convolutions(graph: ir.Model, kept: Collection[str]) -> list[str]:
@@ -107,19 +136,14 @@ def _make(
     name: str,
     graph: ir.Model,
     placement: Placement,
-    kept: dict[str, str],
-    form: Form,
+    kept: Mapping[str, str],
+    recipe: Int8Recipe,
 ) -> MadeVariant:
     return MadeVariant(
         name=name,
         precision="int8",
         graph=graph,
-        data=form.stamp(graph),
+        data=recipe.form.stamp(graph),
         placement=placement.name,
-        kept_float=kept,
+        kept_float=dict.fromkeys(sorted(head(recipe.equalized)), HEAD) | dict(kept),
     )
-
-
-def _describe(variant: MadeVariant, more: str) -> str:
-    size = f"{len(variant.data) / 2**20:.1f} MiB"
-    return f"{size}, {more}" if more else size

@@ -9,18 +9,21 @@ from pathlib import Path
 import onnx_ir as ir
 
 from calibration.calibrate import calibrate
+from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images
 from calibration.keys import ModelKey
 from calibration.ranges_file import RangesFile
 from calibration.show import calibration_warnings
 from export.load import Classifier
+from export.placement import TENSORRT
 from export.samples import sample_images
 from export.variants.evaluation import Evaluation, choose_evaluation
 from export.variants.judge import judge
 from export.variants.made import Form, MadeVariant
 from export.variants.make_float16 import find_unsafe, make_float16
-from export.variants.make_int8 import Int8Recipe, make_int8
+from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
 from export.variants.order import PrecisionOrder
+from export.variants.search import search
 from export.variants.vnni import has_vnni
 from export.verdict.gates import FAIL, WARN
 from runtime.errors import OptionError, VerdictError
@@ -76,15 +79,32 @@ def make_variants(
         made.append(make_float16(graph, unsafe, form, screen))
     if ranges is not None:
         recipe = Int8Recipe(
+            equalized=equalize(graph, ranges.peaks),
             ranges=ranges,
-            kept_float=dict.fromkeys(order.keep_float, ASKED),
+            form=form,
             vnni=has_vnni(),
             half_rest=order.int8_rest == "fp16",
             unsafe=unsafe,
         )
-        made += make_int8(graph, recipe, form, screen)
+        made += _make_int8(order, classifier, recipe, evaluation, screen)
     judgements = judge(made, classifier, evaluation, form.pixels, screen)
     return Variants(made=tuple(made), judgements=judgements, ranges=ranges)
+
+
+def _make_int8(
+    order: PrecisionOrder,
+    classifier: Classifier,
+    recipe: Int8Recipe,
+    evaluation: Evaluation,
+    screen: Screen,
+) -> list[MadeVariant]:
+    made = []
+    for make, placement in ((make_tensorrt, TENSORRT), (make_cpu, recipe.for_cpu)):
+        kept = dict.fromkeys(order.keep_float, ASKED)
+        if order.searches:
+            kept = search(order, classifier, recipe, placement, evaluation.files, screen)
+        made.append(make(recipe, kept, screen))
+    return made
 
 
 def raise_failures(variants: Variants, screen: Screen) -> None:
