@@ -176,7 +176,8 @@ class Screen:
                 due = now + _REDRAW_SECONDS
                 bar = "#" * (_BAR_WIDTH * done // total)
                 pace = done / (now - start)
-                left = f"{pace:.3g}/s, {_duration((total - done) / pace)} left"
+                shown = f"{pace:.0f}" if pace >= 100 else f"{pace:.3g}"
+                left = f"{shown}/s, {_duration((total - done) / pace)} left"
                 self._status(f"{what} [{bar:.<{_BAR_WIDTH}}] {done}/{total}, {left}")
 
         try:
