@@ -21,7 +21,10 @@ from runtime.snapshot import Snapshot
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Bundle"]
+__all__ = ["TUNING_FILE", "Bundle"]
+
+TUNING_FILE = "tuning.json"
+"""Tells how the bundle runs best on a machine; see runtime.benchmark.tuning. Few have one."""
 
 _LARGEST_MANIFEST = 16 << 20
 """Bytes; the labels of 20,000 classes take 1 MiB."""

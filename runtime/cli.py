@@ -12,7 +12,7 @@ PROGRAM = Program(
     name="python -m runtime",
     help="Run and verify exported classifiers. Needs neither torch nor onnx.",
     package="runtime.commands",
-    commands=("classify", "evaluate", "verify", "build", "serve", "score"),
+    commands=("classify", "evaluate", "bench", "verify", "build", "serve", "score"),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Provider, Quiet
+from runtime.arguments import Folder, Json, Quiet
 from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["classify"]
@@ -24,35 +24,62 @@ def classify(
     top: Annotated[int, typer.Option(help="How many classes to show of each image.")] = 5,
     json: Json = False,
     quiet: Quiet = False,
-    provider: Provider = "cpu",
+    provider: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where it must run: cpu, cuda, tensorrt or rtx; by default as tuned, or cpu.",
+            show_default=False,
+        ),
+    ] = "",
     allow_fallback: Annotated[
         bool, typer.Option("--allow-fallback", help="Accept a lesser provider, and say so.")
     ] = False,
-    variant: Annotated[str, typer.Option(help="The form of the model to run.")] = "fp32",
+    variant: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The form of the model to run; by default as tuned, or fp32.",
+            show_default=False,
+        ),
+    ] = "",
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="Run this engine instead.", show_default=False)
     ] = "",
-    batch: Annotated[int, typer.Option(help="How many images to run at once.")] = 8,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many images to run at once; by default as tuned, or 8.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Name what is in images, with probabilities.
 
     An image that cannot be read is reported and the rest go on; the exit status is then 1.
     """
-    from runtime.bundle import Bundle
+    from runtime.bundle import TUNING_FILE, Bundle
     from runtime.classify_images import Request, classify_images
     from runtime.errors import ImageError, VerdictError
     from runtime.show import show_classified
 
     screen = Screen(json=json, quiet=quiet)
+    loaded = Bundle.load(bundle)
+    tuning = None
+    if TUNING_FILE in loaded.manifest.files and not (variant or engine or provider):
+        from runtime.benchmark.tuning import take_tuning
+
+        tuning = take_tuning(loaded, screen)
     request = Request(
-        variant=variant,
-        engine=engine,
-        provider=provider,
+        variant=variant or (tuning.variant if tuning else "fp32"),
+        engine=engine or (tuning.engine if tuning else ""),
+        provider=provider or (tuning.provider if tuning else "cpu"),
         allow_fallback=allow_fallback,
         top=top,
-        batch=batch,
+        batch=batch if batch is not None else tuning.batch if tuning else 8,
+        threads=tuning.threads if tuning else 0,
     )
-    loaded = Bundle.load(bundle)
     with classify_images(loaded, images, request) as classification:
         for note in classification.runner.notes:
             screen.warn(note)

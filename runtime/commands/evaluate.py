@@ -62,10 +62,22 @@ def evaluate(
         ),
     ] = None,
     provider: Provider = "cpu",
-    batch: Annotated[int, typer.Option(help="How many images to run at once.")] = 8,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many images to run at once; by default as tuned, or 8.",
+            show_default=False,
+        ),
+    ] = None,
     threads: Annotated[
-        int, typer.Option(help="Of one run on the CPU; 0 leaves it to ONNX Runtime.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Of one run on the CPU, 0 leaves it to ONNX Runtime; by default as tuned, or 0.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -74,25 +86,30 @@ def evaluate(
     A run that was killed goes on where it stood. An image that cannot be read is reported and the
     rest go on; the exit status is then 1.
     """
-    from runtime.bundle import Bundle
+    from runtime.bundle import TUNING_FILE, Bundle
     from runtime.errors import OptionError, VerdictError
     from runtime.evaluation.dataset import open_dataset
-    from runtime.evaluation.document import results_path
     from runtime.evaluation.evaluate import Request, evaluate
     from runtime.evaluation.show import show_evaluation
     from runtime.read_labels import read_labels
+    from runtime.results_file import results_path
 
     screen = Screen(json=json, quiet=quiet)
     if limit < 0:
         raise OptionError(f"--limit: given {limit}; expected 0 or more")
     loaded = Bundle.load(bundle)
+    tuning = None
+    if TUNING_FILE in loaded.manifest.files and batch is None and threads is None:
+        from runtime.benchmark.tuning import take_tuning
+
+        tuning = take_tuning(loaded, screen)
     request = Request(
         variants=_words(variant),
         engines=_words(engine),
         labels=read_labels(labels, loaded.manifest.model.classes) if labels else (),
         provider=provider,
-        batch=batch,
-        threads=threads,
+        batch=batch if batch is not None else tuning.batch if tuning else 8,
+        threads=threads if threads is not None else tuning.threads if tuning else 0,
     )
     dataset = open_dataset(data, truth).limited(limit)
     screen.note(f"{len(dataset.examples)} images, {dataset.layout}")

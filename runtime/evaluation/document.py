@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.errors import BundleError
+from runtime.results_file import results_path
 from runtime.schema import decode, parse_json
 
 __all__ = [
@@ -182,12 +183,6 @@ class Evaluation:
     """Engines that do not run here, and why."""
     warnings: tuple[str, ...] = ()
     """What limits the meaning of the numbers."""
-
-
-def results_path(bundle: Path, kind: str) -> Path:
-    """Return where results about a bundle lie unless told otherwise: BUNDLE.kind.json."""
-    folder = bundle.resolve()
-    return folder.with_name(f"{folder.name}.{kind}.json")
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 
 from runtime.bundle import Bundle
-from runtime.errors import BackendError, BundleError, ImageError, OptionError
+from runtime.errors import BackendError, ImageError, OptionError
 from runtime.evaluation.answers import AnswerFile, Answers, top_classes
 from runtime.evaluation.dataset import Dataset
 from runtime.evaluation.document import Evaluation
 from runtime.evaluation.match_labels import match_labels
 from runtime.evaluation.summarize import Subject, summarize
 from runtime.feed import Chunk, check_classifier, fixed_batch, load_ahead, run_chunk
-from runtime.locking import replace
 from runtime.open_engine import find_engine, open_engine
 from runtime.open_runner import open_runner
+from runtime.results_file import check_results_file, write_results
 from runtime.runner import Runner
 from runtime.schema import to_json
 from runtime.terminal import Screen
@@ -80,7 +80,7 @@ def evaluate(
     labels = request.labels or manifest.labels
     indices, labels_as = match_labels(dataset.labels(), labels, manifest.model.classes)
     truths = np.array([indices[example.label] for example in dataset.examples], np.int32)
-    _check_output(output)
+    check_results_file(output)
     with contextlib.ExitStack() as held:
         runners, left_out = _open(bundle, request, held, screen)
         key = _key(bundle, dataset, truths.tobytes(), {n: r.name for n, r in runners.items()})
@@ -93,7 +93,8 @@ def evaluate(
             start = time.perf_counter()
             _answer(bundle, dataset, runners, request.batch, _Sink(file, answers), screen)
             pace = (len(truths) - taken) / (time.perf_counter() - start)
-            step.detail = f"{len(truths) - taken} images, {pace:.3g}/s in {', '.join(runners)}"
+            shown = f"{pace:.0f}" if pace >= 100 else f"{pace:.3g}"
+            step.detail = f"{len(truths) - taken} images, {shown}/s in {', '.join(runners)}"
         if len(answers.errors) == len(truths):
             file.remove()
             raise ImageError(f"none of {len(truths)} images could be read: {answers.errors[0]}")
@@ -106,7 +107,7 @@ def evaluate(
             runners={name: runner.name for name, runner in runners.items()},
         )
         found = dataclasses.replace(summarize(subject, answers, key), left_out=left_out)
-        _write(output, to_json(found))
+        write_results(output, to_json(found))
         file.remove()
     return found
 
@@ -187,14 +188,6 @@ def _open(
     return runners, left_out
 
 
-def _check_output(output: Path) -> None:
-    """Refuse before hours of work what could not be written after them."""
-    if output.is_dir():
-        raise OptionError(f"--output: '{output}' is a folder; expected a file")
-    if not output.parent.is_dir():
-        raise OptionError(f"--output: there is no folder '{output.parent}'; make it first")
-
-
 def _key(bundle: Bundle, dataset: Dataset, truths: bytes, runners: Mapping[str, str]) -> str:
     """Return the hash of all that the answers depend on."""
     manifest = bundle.manifest
@@ -224,12 +217,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (-1, -1)
     return (status.st_size, status.st_mtime_ns)
-
-
-def _write(output: Path, data: bytes) -> None:
-    try:
-        replace(output, data)
-    except OSError as error:
-        raise BundleError(
-            f"cannot write '{output}': {error.strerror}; choose another --output"
-        ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from runtime.evaluation.document import (
     VariantResult,
 )
 from runtime.evaluation.statistics import calibration_bins, calibration_error, p_worse, wilson
+from runtime.tools import installed_tools
 
 __all__ = ["Subject", "summarize"]
 
@@ -78,7 +78,7 @@ def summarize(subject: Subject, answers: Answers, key: str) -> Evaluation:
         variants=variants,
         comparisons=comparisons,
         changes=tuple(_changes(subject, answers)),
-        tools=_tools(),
+        tools=installed_tools(),
         warnings=tuple(_warnings(subject, truths)),
     )
 
@@ -183,17 +183,6 @@ def _data(subject: Subject) -> DataInfo:
         sha256=dataset.sha256(),
         listed=len(dataset.examples),
     )
-
-
-def _tools() -> dict[str, str]:
-    """Return the versions of what decoded and answered, as far as they are installed."""
-    found = {}
-    for name in ("resnet-deploy", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _warnings(subject: Subject, truths: NDArray[np.int32]) -> Iterator[str]:

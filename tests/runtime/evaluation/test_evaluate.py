@@ -12,9 +12,10 @@ import pytest
 
 from runtime.errors import BundleError, ImageError, OptionError
 from runtime.evaluation.dataset import open_dataset
-from runtime.evaluation.document import read_evaluation, results_path
+from runtime.evaluation.document import read_evaluation
 from runtime.evaluation.evaluate import Request, evaluate
 from runtime.evaluation.statistics import p_worse
+from runtime.results_file import results_path
 from runtime.terminal import Screen
 
 ROOT = Path(__file__).parents[3]

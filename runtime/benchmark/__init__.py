@@ -1,0 +1,1 @@
+"""Measures how fast a bundle's variants run on this machine, and picks the best."""

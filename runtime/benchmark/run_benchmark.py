@@ -1,0 +1,95 @@
+"""Does what `bench` is asked for: measures, compares with an older benchmark, tunes the bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.add_to_bundle import add_to_bundle
+from runtime.benchmark.bench import Plan, bench
+from runtime.benchmark.compare import Compared, check_alike, compare
+from runtime.benchmark.document import Benchmark, read_benchmark
+from runtime.benchmark.machine import describe_machine
+from runtime.benchmark.tune import GOALS, find_floor, tune, widen
+from runtime.benchmark.tuning import Tuning
+from runtime.bundle import TUNING_FILE, Bundle
+from runtime.errors import OptionError
+from runtime.evaluation.document import results_path
+from runtime.results_file import check_results_file, write_results
+from runtime.schema import to_json
+from runtime.terminal import Screen
+
+__all__ = ["Request", "run_benchmark"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a person asked of a benchmark; empty lists and texts are what was not said."""
+
+    variants: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ("cpu",)
+    threads: tuple[int, ...] = ()
+    batches: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    against: bool = False
+    goal: str = ""
+    """What to tune for."""
+    accuracy_floor: float = -1.0
+    compare: Path | None = None
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.goal and self.goal not in GOALS:
+            raise OptionError(f"--tune: given '{self.goal}'; expected {' or '.join(GOALS)}")
+        if self.accuracy_floor != -1 and not self.goal:
+            raise OptionError("--accuracy-floor goes with --tune latency or --tune throughput")
+        if self.accuracy_floor != -1 and self.accuracy_floor < 0:
+            raise OptionError(
+                f"--accuracy-floor: given {self.accuracy_floor:g}; expected a share of 0 to 1"
+            )
+
+
+def run_benchmark(
+    bundle: Bundle, request: Request, screen: Screen
+) -> tuple[Benchmark, list[Compared], Tuning | None]:
+    """Measure, write the results beside the bundle, and compare or tune if asked to.
+
+    Raises:
+        OptionError: if something asked for cannot work.
+        BundleError: if a file cannot be read or written.
+        BackendError: if a model cannot run as asked.
+    """
+    output = request.output or results_path(bundle.folder, "bench")
+    check_results_file(output)
+    machine = describe_machine()
+    before = read_benchmark(request.compare) if request.compare else None
+    if before:
+        check_alike(machine, before.machine)
+    plan = Plan(
+        variants=request.variants,
+        engines=request.engines,
+        providers=request.providers,
+        threads=request.threads,
+        batches=request.batches,
+        sizes=request.sizes,
+        against=request.against,
+    )
+    floor = None
+    if request.goal:
+        floor = find_floor(
+            bundle, results_path(bundle.folder, "evaluation"), request.accuracy_floor
+        )
+        screen.note(f"tuning for {request.goal} among {floor.reason}")
+        plan = widen(plan, request.goal, floor, machine)
+    found = bench(bundle, plan, machine, screen)
+    write_results(output, to_json(found))
+    screen.note(f"results: {output}")
+    tuning = None
+    if floor:
+        tuning = tune(found, request.goal, floor)
+        add_to_bundle(bundle.folder, {TUNING_FILE: to_json(tuning)}, {})
+        screen.note(
+            f"tuned for {request.goal}: {tuning}; classify and evaluate take it from here on"
+        )
+    return found, compare(before, found) if before else [], tuning

@@ -1,0 +1,135 @@
+"""`python -m runtime bench`: how fast each variant runs here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.arguments import Folder, Json, Quiet
+from runtime.command_line import NO_WORDS
+from runtime.terminal import Screen, instant_interrupt
+
+__all__ = ["bench"]
+
+_NAME, _NUMBER = re.compile(r"[^-].*"), re.compile(r"-?\d+")
+WORD_LISTS = {
+    "--variant": _NAME,
+    "--engine": _NAME,
+    "--provider": _NAME,
+    "--batch": _NUMBER,
+    "--size": _NUMBER,
+    "--threads": _NUMBER,
+}
+
+
+@instant_interrupt()
+def bench(
+    bundle: Folder,
+    variant: Annotated[
+        str, typer.Option(metavar="NAME...", help="Only these variants.", show_default=False)
+    ] = "",
+    engine: Annotated[
+        str, typer.Option(metavar="NAME...", help="Only these engines.", show_default=False)
+    ] = "",
+    batch: Annotated[
+        str,
+        typer.Option(metavar="N...", help="Images at once; by default 1 8.", show_default=False),
+    ] = "",
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="PIXELS...",
+            help="Height and width; by default the bundle's own.",
+            show_default=False,
+        ),
+    ] = "",
+    threads: Annotated[
+        str,
+        typer.Option(
+            metavar="N...",
+            help="Of a run on the CPU; 0 leaves it to ONNX Runtime.",
+            show_default=False,
+        ),
+    ] = "",
+    provider: Annotated[
+        str, typer.Option(metavar="NAME...", help="Where it must run: cpu, cuda, tensorrt, rtx.")
+    ] = "cpu",
+    against: Annotated[
+        bool,
+        typer.Option("--against", help="Run a bare ONNX Runtime loop beside it; 1 if over 2 %."),
+    ] = False,
+    tune: Annotated[
+        str,
+        typer.Option(
+            metavar="GOAL",
+            help="latency or throughput: find the best variant, threads and batch, and write them"
+            " into the bundle.",
+            show_default=False,
+        ),
+    ] = "",
+    accuracy_floor: Annotated[
+        float,
+        typer.Option(
+            "--accuracy-floor",
+            metavar="SHARE",
+            help="Least top-1 of what may be tuned to, 0 to 1; by default 0.003 below fp32's.",
+            show_default=False,
+        ),
+    ] = -1.0,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD.json",
+            help="Compare with this benchmark of a like machine.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the results go; by default BUNDLE.bench.json, beside the bundle.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure latency, throughput, load time and memory, in turn until they agree.
+
+    Evaluations are read from BUNDLE.evaluation.json; without it, --tune takes fp32 alone.
+    """
+    from runtime.benchmark.run_benchmark import Request, run_benchmark
+    from runtime.benchmark.show import OVERHEAD_GOAL, show_benchmark
+    from runtime.bundle import Bundle
+    from runtime.errors import VerdictError
+
+    request = Request(
+        variants=_words(variant),
+        engines=_words(engine),
+        providers=_words(provider) or ("cpu",),
+        threads=tuple(map(int, _words(threads))),
+        batches=tuple(map(int, _words(batch))),
+        sizes=tuple(map(int, _words(size))),
+        against=against,
+        goal=tune,
+        accuracy_floor=accuracy_floor,
+        compare=compare,
+        output=output,
+    )
+    screen = Screen(json=json, quiet=quiet)
+    found, compared, tuning = run_benchmark(Bundle.load(bundle), request, screen)
+    show_benchmark(found, compared, tuning, screen)
+    for each in found.measurements:
+        if each.overhead and each.overhead.low > 1 + OVERHEAD_GOAL:
+            raise VerdictError(
+                f"{each.case} takes {each.overhead.ratio:.3f} times a bare loop; "
+                f"allowed {1 + OVERHEAD_GOAL:g}"
+            )
+
+
+def _words(given: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(given.split(","))) if given not in ("", NO_WORDS) else ()
