@@ -24,17 +24,19 @@ __all__ = [
     "NOT_SHOWN",
     "PASS",
     "STATUSES",
+    "TOLD",
     "WARN",
     "AccuracyGate",
     "drop_interval",
 ]
 
+TOLD = "told"
 PASS = "pass"
 WARN = "warn"
 NOT_SHOWN = "not shown"
 FAIL = "fail"
-STATUSES = (PASS, WARN, NOT_SHOWN, FAIL)
-"""From the best to the worst."""
+STATUSES = (TOLD, PASS, WARN, NOT_SHOWN, FAIL)
+"""From the best to the worst; what has no gate is told."""
 
 _Z = 1.959963984540054
 """The normal distribution's 97.5 % quantile."""

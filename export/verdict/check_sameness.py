@@ -1,0 +1,59 @@
+"""Judges whether fp32 gives PyTorch's own class on the labelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from export.classifier import Classifier
+from export.divergence.show_images import show_images
+from export.reference import TorchRunner
+from export.verdict.finding import Finding
+from export.verdict.gates import FAIL, PASS
+from runtime.bundle import Bundle
+from runtime.evaluation.statistics import wilson
+from runtime.open_runner import open_runner
+from runtime.terminal import Screen
+
+__all__ = ["check_sameness"]
+
+_BATCH = 8
+
+
+def check_sameness(
+    bundle: Bundle, classifier: Classifier, files: list[Path], screen: Screen
+) -> Finding:
+    """Return on how many images fp32 gives another class than the module it was exported from.
+
+    Args:
+        bundle: the bundle.
+        classifier: what it was exported from.
+        files: images that can be read; one at least.
+        screen: shows the progress.
+    """
+    reference, runner = TorchRunner(classifier.module, torch.float32), open_runner(bundle, "fp32")
+    fixed = bundle.manifest.variants["fp32"].input.shape[0]
+    batch = int(fixed) if fixed.isdigit() else _BATCH
+    same = 0
+    with screen.step("compare") as step, screen.progress("compare", len(files)) as advance:
+        whole = len(files) - len(files) % batch if fixed.isdigit() else len(files)
+        for shown in show_images(files[:whole], bundle.manifest, whole, batch):
+            expected = reference.logits(shown.images).argmax(axis=1)
+            same += int((runner.logits(shown.fed).argmax(axis=1) == expected).sum())
+            for _ in expected:
+                advance()
+        step.detail = f"{whole} images beside {reference.name}"
+    share = wilson(same, whole)
+    return Finding(
+        area="best class",
+        subject="fp32",
+        measured=f"{whole - same} of {whole}",
+        gate="0",
+        status=FAIL if same < whole or not whole else PASS,
+        value=100 * share.value,
+        low=100 * share.low,
+        high=100 * share.high,
+        unit="%",
+        remark="labelled images that PyTorch gives another class",
+    )
