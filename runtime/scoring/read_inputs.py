@@ -20,7 +20,6 @@ __all__ = ["Input", "read_inputs"]
 
 _ROWS_AT_ONCE = 16
 """Few, for each may hold a photograph of many megabytes."""
-_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +66,8 @@ def read_inputs(partition: Partition, inputs: Inputs, root: str) -> Iterator[Inp
     import pyarrow.parquet as pq
 
     try:
-        # Not pre-buffered: that would hold whole row groups, which can be gigabytes of images.
-        with pq.ParquetFile(partition.file, pre_buffer=False, buffer_size=_BUFFER_BYTES) as table:
+        # Mapped: read otherwise, a page comes whole into memory, and pages of gigabytes exist.
+        with pq.ParquetFile(partition.file, memory_map=True, pre_buffer=False) as table:
             rows = _read_rows(table, partition, [inputs.column, inputs.name_column])
             for offset, (value, name) in enumerate(rows):
                 row = f"{os.path.basename(partition.file)}#{partition.first + offset}"

@@ -7,8 +7,10 @@ or is repeated leaves nothing behind, and what passes through Ray's object store
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,8 @@ def score_on_ray(
         BackendMissingError: if Ray is not installed.
         BackendError: if Ray fails, or a machine cannot do the job.
     """
-    with ray_session(address):
+    # Ray prints to standard output what happens to its processes, from a thread of its own.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), ray_session(address):
         import ray.data
 
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
