@@ -1,0 +1,1 @@
+"""Model repositories of NVIDIA Triton, made of bundles."""
