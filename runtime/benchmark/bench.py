@@ -177,12 +177,11 @@ def _shapes(bundle: Bundle, variant: Variant, plan: Plan) -> Iterator[tuple[int,
         OptionError: if the variant does not take one of them.
     """
     manifest = bundle.manifest
-    layout = manifest.pixels or "NCHW"
-    for size, batch in itertools.product(
-        sorted(plan.sizes) or [manifest.image.crop], sorted(plan.batches) or _BATCHES
-    ):
-        shape = [batch, *dataclasses.replace(manifest.image, crop=size).shape(layout)]
-        taken = variant.input.shape
+    taken = variant.input.shape
+    batches = sorted(plan.batches) or ([int(taken[0])] if taken[0].isdigit() else _BATCHES)
+    for size, batch in itertools.product(sorted(plan.sizes) or [manifest.image.crop], batches):
+        image = dataclasses.replace(manifest.image, crop=size)
+        shape = [batch, *image.shape(manifest.pixels or "NCHW")]
         if any(t.isdigit() and int(t) != d for t, d in zip(taken, shape, strict=True)):
             raise OptionError(
                 f"the model takes images of {'x'.join(taken)}; given batch {batch}, size {size}: "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from runtime import errors
 from runtime.benchmark.timing import Pace
 from runtime.errors import BackendError
 
@@ -41,7 +42,8 @@ class Child:
     """A worker that was started; close it, or use it as a context manager.
 
     Raises:
-        BackendError: if it cannot open its model, or ends before its time.
+        DeployError: whatever kept it from opening its model.
+        BackendError: if it ends before its time.
     """
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
@@ -63,6 +65,11 @@ class Child:
         self.opened = Opened(
             runner=said["runner"], load_ms=said["load_ms"], notes=tuple(said["notes"])
         )
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def __enter__(self) -> Child:
         return self
@@ -108,7 +115,8 @@ class Child:
             raise BackendError(f"{self._name}: its process ended ({self._last_words()})")
         said: dict[str, Any] = json.loads(line)
         if "error" in said:
-            raise BackendError(f"{self._name}: {said['error']}")
+            kind: type[errors.DeployError] = getattr(errors, said["kind"])
+            raise kind(f"{self._name}: {said['error']}")
         return said
 
     def _last_words(self) -> str:

@@ -10,6 +10,7 @@ from runtime.benchmark.bench import Plan, bench
 from runtime.benchmark.compare import Compared, check_alike, compare
 from runtime.benchmark.document import Benchmark, read_benchmark
 from runtime.benchmark.machine import describe_machine
+from runtime.benchmark.timing import PACE, Pace
 from runtime.benchmark.tune import GOALS, find_floor, tune, widen
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle
@@ -38,6 +39,7 @@ class Request:
     accuracy_floor: float = -1.0
     compare: Path | None = None
     output: Path | None = None
+    pace: Pace = PACE
 
     def __post_init__(self) -> None:
         if self.goal and self.goal not in GOALS:
@@ -74,6 +76,7 @@ def run_benchmark(
         batches=request.batches,
         sizes=request.sizes,
         against=request.against,
+        pace=request.pace,
     )
     floor = None
     if request.goal:

@@ -1,7 +1,7 @@
 """A process that runs one model, whenever it is told to, and says how long that took.
 
     argv    what to open, as JSON
-    stdout  {"opened": ...} once it is open, or {"error": ...}
+    stdout  {"opened": ...} once it is open, or {"error": ..., "kind": ...}
     stdin   {"shape": [8, 3, 224, 224], "dtype": "float32", "warm": true, ...}, a line each time
     stdout  {"ms": [...], "peak_mib": ...}, a line for each
 
@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
@@ -24,6 +24,7 @@ from typing import Any, TextIO, TypeAlias
 import numpy as np
 
 from runtime.benchmark.timing import Pace, peak_mib, time_window, warm_up
+from runtime.bundle import Bundle
 from runtime.errors import DeployError
 from runtime.runner import Images
 
@@ -73,7 +74,7 @@ def serve(open_model: Callable[[], Model]) -> int:
             for line in sys.stdin:
                 _say(answers, _answer(model, json.loads(line)))
         except DeployError as error:
-            _say(answers, {"error": str(error)})
+            _say(answers, _complaint(error))
             return error.exit_status
     return 0
 
@@ -102,7 +103,7 @@ def _images(shape: list[int], dtype: str) -> Images:
 
 
 @contextlib.contextmanager
-def _own_stdout() -> Any:  # noqa: ANN401
+def _own_stdout() -> Iterator[TextIO]:
     """Yield what was stdout, which from now on is stderr: native libraries may print."""
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w") as answers:
@@ -115,11 +116,13 @@ def _say(answers: TextIO, message: dict[str, Any]) -> None:
     answers.flush()
 
 
+def _complaint(error: DeployError) -> dict[str, Any]:
+    return {"error": str(error), "kind": type(error).__name__}
+
+
 def _open(subject: Subject) -> Callable[[], Model]:
     if subject.bare:
         return _open_bare(subject)
-    from runtime.bundle import Bundle
-
     bundle = Bundle.load(Path(subject.bundle))
     if subject.engine:
         return lambda: _open_engine(bundle, subject.name)
@@ -133,7 +136,7 @@ def _open(subject: Subject) -> Callable[[], Model]:
     return open_variant
 
 
-def _open_engine(bundle: Any, name: str) -> Model:  # noqa: ANN401
+def _open_engine(bundle: Bundle, name: str) -> Model:
     from runtime.open_engine import open_engine
 
     runner = open_engine(bundle, name)
@@ -162,6 +165,6 @@ if __name__ == "__main__":
     try:
         opener = _open(Subject(**json.loads(sys.argv[1])))
     except DeployError as error:
-        print(json.dumps({"error": str(error)}))  # noqa: T201
+        _say(sys.stdout, _complaint(error))
         sys.exit(error.exit_status)
     sys.exit(serve(opener))
