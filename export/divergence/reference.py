@@ -43,10 +43,15 @@ def load_reference(wish: Wish, bundle: Bundle, graph: ir.Model) -> Classifier:
         CheckpointError: if the weights cannot be read or are not of this model.
     """
     manifest = bundle.manifest
+    known = manifest.model.name
+    if not wish.weights and wish.name not in ("auto", known):
+        raise OptionError(
+            f"'{bundle.folder}' is of {known}, given {wish.name}; expected {known}, or --weights"
+        )
     weights = wish.weights or _weights(manifest, bundle)
     drawn = weights == "random"
     classifier = load(
-        wish.name,
+        wish.name if wish.weights else known,
         LoadOptions(
             weights=weights,
             ema=wish.ema,

@@ -34,7 +34,8 @@ def show_divergence(divergence: Divergence, screen: Screen) -> None:
     if any(tensor.scaled for tensor in divergence.tensors):
         screen.note("equalized channels: the factor of each was taken out before comparing")
     screen.result(_table(divergence))
-    screen.result(f"\n{summarize(divergence)}")
+    if not divergence.left:  # else it is the verdict, told as an error
+        screen.result(f"\n{summarize(divergence)}")
 
 
 def summarize(divergence: Divergence) -> str:

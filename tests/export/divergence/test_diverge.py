@@ -164,7 +164,7 @@ def test_images_of_a_folder_are_taken(sound):
     [
         (["resnet20-digits", "{missing}"], "there is no bundle"),
         (["resnet20-digits", "{bundle}", "--variant", "int4"], "no variant 'int4'; it has: fp32"),
-        (["resnet20", "{bundle}"], "no model 'resnet20'"),
+        (["resnet20", "{bundle}"], "is of resnet20-digits, given resnet20"),
         (["resnet18", "{bundle}", "--weights", "random"], "is not of resnet18: its layer 'conv1'"),
         (["resnet20-digits", "{bundle}", "--data", "{missing}"], "there is no folder"),
         (["resnet20-digits", "{bundle}", "--data", "{empty}"], "no image"),

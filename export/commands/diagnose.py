@@ -1,0 +1,86 @@
+"""`python -m export diagnose`: says why a model is less accurate than it should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.arguments import Json, Quiet, require_extra
+from runtime.arguments import Folder
+from runtime.errors import OptionError, VerdictError
+from runtime.terminal import Screen, instant_interrupt
+
+__all__ = ["diagnose"]
+
+
+def diagnose(
+    bundle: Folder,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER|CSV",
+            help="Labelled images: a folder for each class, or a CSV file of path,label.",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        int, typer.Option(help="How many at most, spread evenly; small gains need many.")
+    ] = 1000,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Tells the classes of a folder without folders, a line for each image.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Names the classes of a model that has no labels, one a line.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="What was exported, to try its BatchNorm, too.", show_default=False)
+    ] = "",
+    weights: Annotated[
+        str, typer.Option(help="Of --name, as at the export.", show_default=False)
+    ] = "",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Try what usually goes wrong before and behind a model, and name what makes it accurate.
+
+    The exit status is 1 if a change makes it more accurate beyond accident.
+    """
+    require_extra()
+    screen = Screen(json=json, quiet=quiet)
+    if images < 1:
+        raise OptionError(f"--images: given {images}; expected at least 1")
+    if weights and not name:
+        raise OptionError("--weights: given without --name; say what they are of: --name NAME")
+    with instant_interrupt():
+        from calibration.read_graph import read_graph
+        from export.accuracy.diagnose_accuracy import diagnose_accuracy
+        from export.accuracy.show import show_diagnosis, summarize
+        from runtime.bundle import Bundle
+        from runtime.evaluation.dataset import open_dataset
+        from runtime.read_labels import read_labels
+
+    loaded = Bundle.load(bundle)
+    manifest = loaded.manifest
+    named = read_labels(labels, manifest.model.classes) if labels else manifest.labels
+    dataset = open_dataset(data, truth).limited(images)
+    module = None
+    if name:
+        from export.divergence.reference import Wish, load_reference
+
+        module = load_reference(Wish(name=name, weights=weights), loaded, read_graph(loaded)).module
+    diagnosis = diagnose_accuracy(loaded, dataset, named, module, screen)
+    show_diagnosis(diagnosis, screen)
+    if diagnosis.causes:
+        raise VerdictError(summarize(diagnosis))
