@@ -23,8 +23,9 @@ from export.recipes import float32, float32_static
 from export.samples import sample_images
 from export.simplify import Simplification
 from export.variants.made import Form
-from export.variants.make_variants import Variants, make_variants, raise_failures
+from export.variants.make_variants import Variants, make_variants
 from export.variants.order import PrecisionOrder
+from export.variants.raise_failures import raise_failures
 from runtime.bundle import Bundle
 from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo

@@ -29,7 +29,15 @@ import onnx_ir as ir
 
 from calibration.ranges import INT8, UINT8, Grid
 
-__all__ = ["ONNXRUNTIME", "ONNXRUNTIME_WITHOUT_VNNI", "TENSORRT", "Pairs", "Placement", "head"]
+__all__ = [
+    "ONNXRUNTIME",
+    "ONNXRUNTIME_WITHOUT_VNNI",
+    "PLACEMENTS",
+    "TENSORRT",
+    "Pairs",
+    "Placement",
+    "head",
+]
 
 WEIGHTED = frozenset({"Conv", "Gemm"})
 MOVING = frozenset({"MaxPool", "Pad", "Flatten"})
@@ -124,6 +132,9 @@ ONNXRUNTIME_WITHOUT_VNNI = Placement(
     fenced=True,
     pairs=_pairs_for_onnxruntime,
 )
+
+
+PLACEMENTS = (TENSORRT, ONNXRUNTIME, ONNXRUNTIME_WITHOUT_VNNI)
 
 
 def _integer_nodes(graph: ir.Graph, keep_float: Collection[str]) -> list[ir.Node]:

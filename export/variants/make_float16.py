@@ -21,14 +21,15 @@ _IMAGES = 48
 
 
 def find_unsafe(
-    graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile], screen: Screen
+    graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile], source: str, screen: Screen
 ) -> dict[str, str]:
     """Return the nodes that should not be float16, each with the reason.
 
     Args:
         graph: float32, simplified.
         spec: how an image becomes its input.
-        files: real images; some of them are looked at.
+        files: real images; some of them are looked at, spread evenly.
+        source: where they are from, for a person.
         screen: shows the progress.
 
     Raises:
@@ -39,7 +40,7 @@ def find_unsafe(
         read = read_batches(some, spec, batch_size(graph, spec))
         unsafe = unsafe_nodes(graph, (batch.images for batch in read if len(batch.images)))
         kept = f"{len(unsafe)} nodes stay in float32" if unsafe else "all nodes fit float16"
-        step.detail = f"{kept}, on {len(some)} images in '{some[0].path.parent}'"
+        step.detail = f"{kept}, on {len(some)} images of {source}"
     return unsafe
 
 

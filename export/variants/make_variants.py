@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +17,10 @@ from calibration.keys import ModelKey
 from calibration.ranges_file import RangesFile
 from calibration.show import calibration_warnings
 from export.load import Classifier
-from export.placement import TENSORRT
+from export.placement import PLACEMENTS, TENSORRT, Placement
 from export.samples import sample_images
-from export.variants.evaluation import Evaluation, choose_evaluation
+from export.variants.diagnose_precision import Cause, Patient, diagnose_float16, diagnose_int8
+from export.variants.evaluation import UNKNOWN, Evaluation, choose_evaluation
 from export.variants.judge import judge
 from export.variants.made import Form, MadeVariant
 from export.variants.make_float16 import find_unsafe, make_float16
@@ -25,12 +28,12 @@ from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
 from export.variants.order import PrecisionOrder
 from export.variants.search import search
 from export.variants.vnni import has_vnni
-from export.verdict.gates import FAIL, WARN
-from runtime.errors import OptionError, VerdictError
+from export.verdict.gates import FAIL
+from runtime.errors import OptionError
 from runtime.judgement import Judgement
 from runtime.terminal import Screen
 
-__all__ = ["Variants", "make_variants", "raise_failures"]
+__all__ = ["Variants", "make_variants"]
 
 ASKED = "asked for with --keep-float"
 
@@ -44,6 +47,8 @@ class Variants:
     """By the variant's name."""
     ranges: RangesFile | None = None
     """What int8 was made with."""
+    causes: Mapping[str, Sequence[Cause]] = field(default_factory=dict)
+    """Of each variant that fails its gate, by its name: the causes that were tried."""
 
 
 def make_variants(
@@ -58,7 +63,7 @@ def make_variants(
 
     Args:
         order: what is asked for.
-        classifier: where the graph comes from.
+        classifier: where the graph comes from; its module takes what the variants take.
         graph: float32, simplified, of normalised images.
         form: what the variants take.
         checkpoint: the file that keeps the state while the calibration runs.
@@ -69,60 +74,102 @@ def make_variants(
     """
     _refuse_unknown(order, graph)
     evaluation = choose_evaluation(order, classifier, screen)
-    ranges = _ranges(order, classifier, graph, evaluation, checkpoint, screen)
-    unsafe = {}
-    if "fp16" in order.precisions or order.int8_rest == "fp16":
-        files = _gate_images(order, classifier, evaluation)
-        unsafe = find_unsafe(graph, classifier.image, files, screen)
+    line = _Line(order, classifier, graph, form, evaluation, screen)
+    ranges = line.find_ranges(checkpoint) if "int8" in order.precisions else None
+    unsafe = line.find_unsafe()
     made: list[MadeVariant] = []
     if "fp16" in order.precisions:
         made.append(make_float16(graph, unsafe, form, screen))
     if ranges is not None:
+        made += line.make_int8(ranges, unsafe)
+    judgements = judge(made, classifier, evaluation, form.pixels, screen)
+    failed = [each for each in made if judgements[each.name].status == FAIL]
+    return Variants(
+        made=tuple(made),
+        judgements=judgements,
+        ranges=ranges,
+        causes={each.name: line.diagnose(each, ranges) for each in failed},
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What every step of the line needs."""
+
+    order: PrecisionOrder
+    classifier: Classifier
+    graph: ir.Model
+    form: Form
+    evaluation: Evaluation
+    screen: Screen
+
+    def find_ranges(self, checkpoint: Path) -> RangesFile:
+        """Return ranges that were measured before, if they are of this graph, or measure them."""
+        order, image = self.order, self.classifier.image
+        if order.ranges is not None:
+            return RangesFile.load(order.ranges, ModelKey.of(self.graph, image))
+        wanted = order.calibration(checkpoint, self.evaluation.files)
+        calibration = calibrate(self.graph, image, wanted, self.screen)
+        for warning in calibration_warnings(calibration):
+            self.screen.warn(warning)
+        return calibration.ranges
+
+    def find_unsafe(self) -> dict[str, str]:
+        """Return the nodes that should not be float16; none where float16 is not asked for."""
+        if "fp16" not in self.order.precisions and self.order.int8_rest != "fp16":
+            return {}
+        files: Sequence[ImageFile] = self._fitted()
+        source = f"'{self.order.calibration_data}'"
+        if not files:
+            samples = sample_images(self.classifier.samples)
+            files = [ImageFile(path=path, sha256="") for path in samples]
+            source = "the package: no calibration images were given"
+        return find_unsafe(self.graph, self.classifier.image, files, source, self.screen)
+
+    def make_int8(self, ranges: RangesFile, unsafe: Mapping[str, str]) -> list[MadeVariant]:
+        """Return int8 for TensorRT and for ONNX Runtime."""
         recipe = Int8Recipe(
-            equalized=equalize(graph, ranges.peaks),
+            equalized=equalize(self.graph, ranges.peaks),
             ranges=ranges,
-            form=form,
+            form=self.form,
             vnni=has_vnni(),
-            half_rest=order.int8_rest == "fp16",
+            half_rest=self.order.int8_rest == "fp16",
             unsafe=unsafe,
         )
-        made += _make_int8(order, classifier, recipe, evaluation, screen)
-    judgements = judge(made, classifier, evaluation, form.pixels, screen)
-    return Variants(made=tuple(made), judgements=judgements, ranges=ranges)
+        return [
+            make_tensorrt(recipe, self._kept(recipe, TENSORRT), self.screen),
+            make_cpu(recipe, self._kept(recipe, recipe.for_cpu), self.screen),
+        ]
 
+    def diagnose(self, made: MadeVariant, ranges: RangesFile | None) -> tuple[Cause, ...]:
+        """Return the causes that were tried of a variant's failure."""
+        files = self._fitted()
+        patient = Patient(
+            graph=self.graph,
+            image=self.classifier.image,
+            calibration=Evaluation(files=files, classes=(UNKNOWN,) * len(files), source=""),
+            judged=self.evaluation,
+            kept_float=tuple(made.kept_float),
+        )
+        if made.placement == "" or ranges is None:
+            return diagnose_float16(patient)
+        placement = next(each for each in PLACEMENTS if each.name == made.placement)
+        patient = dataclasses.replace(patient, graph=equalize(self.graph, ranges.peaks))
+        return diagnose_int8(patient, placement, ranges.ranges(placement.grid), self.screen)
 
-def _make_int8(
-    order: PrecisionOrder,
-    classifier: Classifier,
-    recipe: Int8Recipe,
-    evaluation: Evaluation,
-    screen: Screen,
-) -> list[MadeVariant]:
-    made = []
-    for make, placement in ((make_tensorrt, TENSORRT), (make_cpu, recipe.for_cpu)):
-        kept = dict.fromkeys(order.keep_float, ASKED)
-        if order.searches:
-            kept = search(order, classifier, recipe, placement, evaluation.files, screen)
-        made.append(make(recipe, kept, screen))
-    return made
+    def _kept(self, recipe: Int8Recipe, placement: Placement) -> dict[str, str]:
+        if not self.order.searches:
+            return dict.fromkeys(self.order.keep_float, ASKED)
+        without = self.evaluation.files
+        return search(self.order, self.classifier, recipe, placement, without, self.screen)
 
-
-def raise_failures(variants: Variants, screen: Screen) -> None:
-    """Return if no variant fails its gate; what is worth a warning is told as one.
-
-    Raises:
-        VerdictError: of the first that does; the others are shown as warnings.
-    """
-    failed = []
-    for name, judgement in variants.judgements.items():
-        for remark in judgement.remarks if judgement.status == WARN else ():
-            screen.warn(f"{name}: {remark}")
-        if judgement.status == FAIL:
-            failed.append(f"{name} fails its gate: {'; '.join(judgement.remarks)}")
-    for complaint in failed[1:]:
-        screen.warn(complaint)
-    if failed:
-        raise VerdictError(f"{failed[0]}; nothing was published")
+    def _fitted(self) -> tuple[ImageFile, ...]:
+        """Return the images that ranges are measured on; none if no folder was given."""
+        if self.order.calibration_data is None:
+            return ()
+        folder, count = self.order.calibration_data, self.order.images
+        files, _ = choose_images(folder, count, self.evaluation.files)
+        return files
 
 
 def _refuse_unknown(order: PrecisionOrder, graph: ir.Model) -> None:
@@ -130,37 +177,6 @@ def _refuse_unknown(order: PrecisionOrder, graph: ir.Model) -> None:
     names = [str(node.name) for node in graph.graph]
     unknown = [] if order.searches else [n for n in order.keep_float if n not in names]
     if unknown:
-        convolutions = ", ".join(str(n.name) for n in graph.graph if n.op_type == "Conv")
-        raise OptionError(
-            f"--keep-float: the graph has no node '{unknown[0]}'; its convolutions: {convolutions}"
-        )
-
-
-def _ranges(
-    order: PrecisionOrder,
-    classifier: Classifier,
-    graph: ir.Model,
-    evaluation: Evaluation,
-    checkpoint: Path,
-    screen: Screen,
-) -> RangesFile | None:
-    if "int8" not in order.precisions:
-        return None
-    if order.ranges is not None:
-        return RangesFile.load(order.ranges, ModelKey.of(graph, classifier.image))
-    calibration = calibrate(
-        graph, classifier.image, order.calibration(checkpoint, evaluation.files), screen
-    )
-    for warning in calibration_warnings(calibration):
-        screen.warn(warning)
-    return calibration.ranges
-
-
-def _gate_images(
-    order: PrecisionOrder, classifier: Classifier, evaluation: Evaluation
-) -> Sequence[ImageFile]:
-    """Return real images for the gate of float16: those to calibrate on, or samples."""
-    if order.calibration_data is not None:
-        files, _ = choose_images(order.calibration_data, order.images, evaluation.files)
-        return files
-    return [ImageFile(path=path, sha256="") for path in sample_images(classifier.samples)]
+        near = difflib.get_close_matches(unknown[0], names, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; it has '{names[0]}' and others"
+        raise OptionError(f"--keep-float: the graph has no node '{unknown[0]}'{hint}")

@@ -54,7 +54,7 @@ def _judged(judgement: Judgement) -> tuple[str, str, str, str]:
 
 
 def _agreement(share: Share) -> str:
-    return f"{100 * share.value:.1f} {100 * share.low:.1f}..{100 * share.high:.1f}"
+    return f"{100 * share.value:.3g} {100 * share.low:.3g}..{100 * share.high:.3g}"
 
 
 def _drop(top1: Paired) -> str:
