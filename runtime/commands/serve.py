@@ -59,6 +59,16 @@ def serve(
     threads: Annotated[
         int, typer.Option(help="Of the CPU provider, for one batch; 0: as many as it likes.")
     ] = 0,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Serve on Ray: many processes, here or on a cluster.")
+    ] = False,
+    replicas: Annotated[
+        str, typer.Option(metavar="LEAST:MOST", help="Processes Ray may start, by load.")
+    ] = "1:1",
+    replica_cores: Annotated[float, typer.Option(help="Of each of them.")] = 1.0,
+    address: Annotated[
+        str, typer.Option(help="Of a running Ray cluster, instead of one of its own.")
+    ] = "",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -72,7 +82,8 @@ def serve(
     from runtime.serving.models import Order, parse_sources
     from runtime.serving.open_model import Backend
     from runtime.serving.options import BatchOptions, Limits
-    from runtime.serving.serve import Place, serve
+    from runtime.serving.place import Place
+    from runtime.serving.serve import serve
     from runtime.serving.token import read_token
 
     order = Order(
@@ -82,4 +93,11 @@ def serve(
         limits=Limits(body_mib=max_body_mib, megapixels=max_megapixels, seconds=time_limit_s),
     )
     place = Place(host=host, port=port, token=read_token(token_file))
-    serve(parse_sources(bundles), order, place, Screen(json=json, quiet=quiet))
+    sources = parse_sources(bundles)
+    screen = Screen(json=json, quiet=quiet)
+    if not ray:
+        serve(sources, order, place, screen)
+        return
+    from runtime.serving.serve_on_ray import parse_replicas, serve_on_ray
+
+    serve_on_ray(sources, order, place, parse_replicas(replicas, replica_cores, address), screen)

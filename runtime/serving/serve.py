@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from runtime.serving.application import build_application
 from runtime.serving.keep_current import Keeper, put_to_work
@@ -17,19 +15,10 @@ from runtime.serving.listen import answer_until_stopped, bind
 from runtime.serving.metrics import Metrics
 from runtime.serving.models import Models, Order, Source, open_all
 from runtime.serving.open_model import OpenModel
+from runtime.serving.place import Place, warn_of_strangers
 from runtime.terminal import Screen, instant_interrupt
 
-__all__ = ["Place", "serve"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a server is found, and by whom."""
-
-    host: str
-    port: int
-    token: str = field(default="", repr=False)
-    """What a client has to send; "" lets everybody in."""
+__all__ = ["serve"]
 
 
 def serve(sources: Sequence[Source], order: Order, place: Place, screen: Screen) -> None:
@@ -62,22 +51,6 @@ def _open(source: Source, order: Order, screen: Screen) -> list[OpenModel]:
         for note in model.notes:
             screen.warn(f"{source.name}: {note}")
     return models
-
-
-def warn_of_strangers(place: Place, screen: Screen) -> None:
-    """Say it if others than this machine's users are let in unasked."""
-    if not place.token and not _is_loopback(place.host):
-        screen.warn(
-            f"anyone who reaches {place.host} can use this server; --token-file lets in who knows "
-            "the token"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _serve(
