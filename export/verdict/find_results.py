@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from calibration.replace_file import replace_file
 from runtime.benchmark.bench import Plan, bench
 from runtime.benchmark.document import Benchmark, read_benchmark
 from runtime.benchmark.machine import describe_machine, differences
@@ -14,8 +15,10 @@ from runtime.benchmark.timing import Pace
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.evaluation.dataset import Dataset
-from runtime.evaluation.document import Evaluation, read_evaluation, results_path
+from runtime.evaluation.document import Evaluation, read_evaluation
 from runtime.evaluation.evaluate import Request, evaluate
+from runtime.results_file import results_path
+from runtime.schema import to_json
 from runtime.terminal import Screen
 
 __all__ = ["find_benchmark", "find_evaluation"]
@@ -65,7 +68,7 @@ def find_benchmark(bundle: Bundle, screen: Screen) -> Benchmark:
     """Return how fast every variant runs one image on this machine.
 
     Raises:
-        DeployError: if a variant cannot run.
+        DeployError: if a variant cannot run, or the results cannot be written.
     """
     path, machine = results_path(bundle.folder, "bench"), describe_machine(with_gpu=False)
     try:
@@ -81,6 +84,8 @@ def find_benchmark(bundle: Bundle, screen: Screen) -> Benchmark:
         plan = Plan(variants=tuple(bundle.manifest.variants), batches=(1,), pace=_SHORT)
         measured = bench(bundle, plan, machine, screen)
         step.detail = f"one image, {len(measured.measurements)} variants in turn"
+    if found is None:  # never in place of what was measured with more patience
+        replace_file(path, to_json(measured))
     return measured
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from pathlib import Path
 
 from export.verdict.finding import Finding, Verdict
 from export.verdict.gates import FAIL, NOT_SHOWN, PASS, TOLD
 from export.verdict.read_gates import Gates
-from runtime.table import text_table
-from runtime.terminal import Screen
+from runtime.table import WIDTH, text_table
+from runtime.terminal import Screen, printable
 
 __all__ = ["complaint", "show_verdict"]
 
@@ -32,7 +33,8 @@ def show_verdict(verdict: Verdict, gates: Gates, report: Path | None, screen: Sc
     if remarks:
         screen.result("")
     for finding in remarks:
-        screen.result(f"{finding.subject}, {finding.area}: {finding.remark}")
+        remark = f"{finding.subject}, {finding.area}: {finding.remark}"
+        screen.result(textwrap.fill(printable(remark), WIDTH, subsequent_indent="  "))
     rest = f": {verdict.reservations}" if verdict.reservations else ""
     screen.result(f"\n{verdict.model} {verdict.headline}{rest}")
     if report is not None:
