@@ -17,6 +17,11 @@ least_share = 0.9                # of the multiply-accumulates, in the variant's
 [speed]
 least_speedup = 1.0              # of int8.cpu against fp32 on this machine
 largest_p90_ms = 20.0            # of the quickest variant, one image; 0: no such gate
+
+[release]                        # against the release before: python -m export diff
+largest_drop_points = 0.5        # of top-1, of every variant
+largest_slowdown = 1.1           # times
+largest_growth = 1.1             # times, of a variant's file
 """
 
 from __future__ import annotations
@@ -36,7 +41,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["AccuracyFloor", "Gates", "PrecisionGate", "SpeedGate", "read_gates"]
+__all__ = ["AccuracyFloor", "Gates", "PrecisionGate", "ReleaseGate", "SpeedGate", "read_gates"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,25 @@ class SpeedGate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleaseGate:
+    """How much worse than the release before it a bundle may be."""
+
+    largest_drop_points: float = 0.5
+    """Of top-1, of every variant."""
+    largest_slowdown: float = 1.1
+    """Median latency now over that before, on one machine."""
+    largest_growth: float = 1.1
+    """Size of a variant's file now over that before."""
+
+    def __post_init__(self) -> None:
+        limits = (self.largest_drop_points, self.largest_slowdown, self.largest_growth)
+        if not all(0 <= limit < 1e9 for limit in limits):
+            raise OptionError(
+                f"given release gates {', '.join(map(str, limits))}; expected numbers from 0 up"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gates:
     """All gates of a verdict."""
 
@@ -90,6 +114,7 @@ class Gates:
     accuracy: AccuracyFloor = field(default_factory=AccuracyFloor)
     precision: PrecisionGate = field(default_factory=PrecisionGate)
     speed: SpeedGate = field(default_factory=SpeedGate)
+    release: ReleaseGate = field(default_factory=ReleaseGate)
 
     def __post_init__(self) -> None:
         if self.not_shown not in (WARN, FAIL):
