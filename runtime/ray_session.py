@@ -90,7 +90,8 @@ def _begin(address: str) -> None:
             )
     # Ray raises ConnectionError, RuntimeError, ValueError, OSError and asserts.
     except Exception as error:
-        reason = _last_line(str(error)) or type(error).__name__
+        # Why it cannot, be it a token that is missing, is often in the cause only.
+        reason = _last_line(str(error.__cause__ or error)) or type(error).__name__
         where = f"join the cluster at '{address}'" if address else "begin on this machine"
         cure = (
             "is it running, with the same versions of Ray and Python?"

@@ -17,7 +17,7 @@ from runtime.feed import check_classifier
 from runtime.scoring.arrow import check_arrow
 from runtime.scoring.find_inputs import Inputs, find_inputs
 from runtime.scoring.partition import Partition, choose_size, cut
-from runtime.scoring.run_folder import Run, open_run_folder
+from runtime.scoring.run_folder import Run, RunFolder, open_run_folder
 from runtime.scoring.scorer import Job
 from runtime.scoring.tally import Tally, merge
 from runtime.terminal import Screen
@@ -79,15 +79,13 @@ def score(bundle: Bundle, request: ScoreRequest, output: Path, screen: Screen) -
     check_classifier(bundle.variant(request.variant), bundle.manifest)
     with open_run_folder(output) as folder:
         with screen.step("list") as step:
-            inputs = find_inputs(request.images, request.column, folder.draft)
-            run = folder.begin(_describe(bundle, request, inputs))
-            inputs = folder.keep(inputs)
+            inputs, run = _begin(bundle, request, folder)
             partitions = cut(inputs.files, run.partition_images)
-            done = {p.number: t for p in partitions if (t := folder.find(p))}
-            pending = [p for p in partitions if p.number not in done]
+            tallies = {p.number: t for p in partitions if (t := folder.find(p))}
+            pending = [p for p in partitions if p.number not in tallies]
             step.detail = f"{inputs.images:,} images in {len(partitions):,} partitions"
-            if done:
-                step.detail += f", {len(done):,} of them done already"
+            if tallies:
+                step.detail += f", {len(tallies):,} of them done already"
         job = Job(
             bundle=dataclasses.replace(bundle, folder=bundle.folder.absolute()),
             variant=request.variant,
@@ -99,20 +97,31 @@ def score(bundle: Bundle, request: ScoreRequest, output: Path, screen: Screen) -
         start = time.perf_counter()
         images = sum(partition.rows for partition in pending)
         with screen.step("score") as step, screen.progress("score", images) as advance:
-            tallies = []
+            step.detail = f"{images:,} images"
             with contextlib.closing(_score(job, pending, request)) as scored:
                 for partition, data in scored:
-                    tallies.append(folder.publish(partition, data))
+                    tallies[partition.number] = folder.publish(partition, data)
                     for _ in range(partition.rows):
                         advance()
-            step.detail = f"{images:,} images"
         return ScoreReport(
-            tally=merge([*done.values(), *tallies]),
+            tally=merge(tallies[partition.number] for partition in partitions),
             partitions=len(partitions),
-            resumed=len(done),
+            resumed=len(partitions) - len(pending),
             scored=images,
             seconds=time.perf_counter() - start,
         )
+
+
+def _begin(bundle: Bundle, request: ScoreRequest, folder: RunFolder) -> tuple[Inputs, Run]:
+    inputs = find_inputs(request.images, request.column, folder.draft)
+    tables = Path(request.images).resolve()
+    if not folder.draft.exists() and tables in folder.folder.resolve().parents:
+        raise OptionError(
+            f"'{folder.folder}' lies in '{request.images}', whose tables are the input; "
+            "choose another --output"
+        )
+    run = folder.begin(_describe(bundle, request, inputs))
+    return folder.keep(inputs), run
 
 
 def _score(

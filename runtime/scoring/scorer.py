@@ -170,11 +170,17 @@ class _ChunkScorer:
 
 
 def _row(image: Input, answer: tuple[RankedClass, ...] | str) -> Row:
+    path = _unicode(image.name)
     if isinstance(answer, str):
-        return Row(index=image.index, path=image.name, error=answer)
+        return Row(index=image.index, path=path, error=_unicode(answer))
     return Row(
         index=image.index,
-        path=image.name,
+        path=path,
         labels=[ranked.label for ranked in answer],
         probabilities=[ranked.probability for ranked in answer],
     )
+
+
+def _unicode(text: str) -> str:
+    """Return the text as parquet takes it: of a file's name, bytes that are no UTF-8 escaped."""
+    return text.encode(errors="backslashreplace").decode()
