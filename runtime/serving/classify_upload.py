@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runtime.classify import classify
-from runtime.errors import RequestError
+from runtime.errors import OptionError, RequestError
+from runtime.feed import check_classifier
 from runtime.images import decode_image
 from runtime.manifest import Manifest
 from runtime.preprocess import model_input
@@ -37,8 +38,10 @@ async def classify_upload(request: Request, version: Version, limits: Limits) ->
     """
     top = _parse_top(request.query_params.get("top", "5"))
     manifest = version.opened.bundle.manifest
-    if len(version.opened.contract.outputs) > 1 or manifest.image.channels == "planes":
-        raise RequestError(400, "the model does not name classes of image files; use its infer")
+    try:
+        check_classifier(version.opened.variant, manifest)
+    except OptionError as error:
+        raise RequestError(400, str(error)) from None
     name, data = await _read_upload(request, version, limits)
     with version.answerer.admit(1):
         image = await anyio.to_thread.run_sync(

@@ -40,6 +40,7 @@ class OpenModel:
     """A version of a model that is proven and ready to run."""
 
     bundle: Bundle
+    variant: Variant
     contract: Contract
     run: Run
     runner: str
@@ -90,6 +91,7 @@ def open_model(
         raise
     return OpenModel(
         bundle=bundle,
+        variant=variant,
         contract=contract,
         run=run,
         runner=opened.name,
