@@ -143,7 +143,7 @@ def test_folder_that_cannot_take_the_output_is_refused(tiny_bundle, listing, tmp
         score_into(listing / "scores", tiny_bundle, listing)
     (tmp_path / "tables").mkdir()
     pq.write_table(pa.table({"path": ["a.jpg"]}), tmp_path / "tables" / "t.parquet")
-    with pytest.raises(OptionError, match="lies in .* whose tables are the input"):
+    with pytest.raises(OptionError, match=r"lies in .* whose tables are the input"):
         score_into(tmp_path / "tables" / "scores", tiny_bundle, tmp_path / "tables")
     with (
         open_run_folder(tmp_path / "busy"),
