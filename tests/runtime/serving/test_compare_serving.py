@@ -3,22 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundles") / "digits"
-    command = [sys.executable, "-m", "export", "resnet20-digits", "--onnx", "--quiet"]
-    command += ["--parity-budget", "0.001", "--output", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
-
-
-def test_both_are_measured_and_no_answer_is_anothers(digits):
-    command = [sys.executable, "scripts/compare_serving.py", str(digits), "--json"]
+def test_both_are_measured_and_no_answer_is_anothers(tiny_bundle):
+    command = [sys.executable, "scripts/compare_serving.py", str(tiny_bundle.folder), "--json"]
     command += [
         "--clients",
         "2",
