@@ -22,8 +22,9 @@ from export.pixels import normalise_inside
 from export.recipes import float32, float32_static
 from export.samples import sample_images
 from export.simplify import Simplification
+from export.variants.evaluation import choose_evaluation
 from export.variants.made import Form
-from export.variants.make_variants import Variants, make_variants
+from export.variants.make_variants import Task, Variants, make_variants
 from export.variants.order import PrecisionOrder
 from export.variants.raise_failures import raise_failures
 from runtime.bundle import Bundle
@@ -78,6 +79,7 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         step.detail = f"{model.parameters:,} parameters, {_origin(classifier)}"
     for note in classifier.notes:
         screen.note(f"{'':<12}           {note}")
+    task = _task(order, classifier, screen)
     grid = _plan(order, classifier, model.macs)
     with screen.step("fold"):
         folded = fold(classifier)
@@ -89,7 +91,7 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         verdict = check(answers, folded, data, grid, screen)
     if not verdict.report.passed:
         raise VerdictError(_complaint(verdict.report))
-    variants = _make_variants(order, classifier, simplification.graph, screen)
+    variants = _make_variants(order, task, simplification.graph, screen) if task else Variants()
     with screen.step("publish") as step:
         bundle = pack(
             order.output,
@@ -107,22 +109,25 @@ def deliver(order: Order, screen: Screen) -> Delivery:
     return Delivery(bundle=bundle, simplification=simplification, check=verdict, variants=variants)
 
 
-def _make_variants(
-    order: Order, classifier: Classifier, graph: ir.Model, screen: Screen
-) -> Variants:
-    if not order.precision.reduced:
-        return Variants()
+def _make_variants(order: Order, task: Task, graph: ir.Model, screen: Screen) -> Variants:
     form = Form(
-        image=classifier.image,
+        image=task.classifier.image,
         pixels=order.pixels,
-        stamp=lambda made: stamp(made, classifier, order.pixels),
+        stamp=lambda made: stamp(made, task.classifier, order.pixels),
     )
     checkpoint = order.output.with_name(f"{order.output.name}.ranges.json.part")
-    variants = make_variants(
-        order.precision, _asked(order, classifier), graph, form, checkpoint, screen
-    )
+    variants = make_variants(task, graph, form, checkpoint, screen)
     raise_failures(variants, screen)
     return variants
+
+
+def _task(order: Order, classifier: Classifier, screen: Screen) -> Task | None:
+    """Return what variants to make; None if there are none. Asks for images before long work."""
+    if not order.precision.reduced:
+        return None
+    asked = _asked(order, classifier)
+    evaluation = choose_evaluation(order.precision, classifier, screen)
+    return Task(order=order.precision, classifier=asked, evaluation=evaluation)
 
 
 def _describe(classifier: Classifier) -> ModelInfo:

@@ -10,9 +10,10 @@
 
 Preprocessing is tried twice over: do the ranges fit if the calibration images are prepared the
 other way, and is the float32 model itself more often right if the judged ones are? The others are
-tried on the graph: the one tensor's range is widened, ranges are measured on half of the images
-judged by, a node is left in float. A cause explains a failure if without it the variant keeps its
-gate on the other half; of several that do, the first one is told.
+tried on the graph: one tensor's range is widened, ranges are measured on half of the images judged
+by, a node is left in float. A cause explains a failure if without it the variant keeps its gate on
+the other half, and comes near the best of all that was tried: ranges that are far too wide help a
+little against any that are too narrow. Of several that explain it, the first one is told.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ _IMAGES = 64
 _BATCH = 8
 _MORE_RIGHT = 0.1
 """Share of images that float32 must get right beyond what it does, for a preparation to explain."""
+_LEAST_GAIN_DB = 3.0
+"""Below, nothing was explained."""
+_NEAR_BEST_DB = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +77,8 @@ class Cause:
     """What was done, for a person."""
     found: str
     """The numbers."""
+    sqnr_db: float
+    """Of the variant without it."""
     explains: bool
 
 
@@ -85,6 +91,7 @@ def diagnose_float16(patient: Patient) -> tuple[Cause, ...]:
             name="saturating layer",
             tried=f"looked at '{node}' on the images judged by",
             found=reason,
+            sqnr_db=0.0,
             explains=True,
         )
         for node, reason in unsafe.items()
@@ -114,9 +121,16 @@ def diagnose_int8(
             clinic.measure_on_judged(),
             clinic.leave_one_in_float(screen),
         ]
-        best = [cause.name for cause in causes if cause.explains]
-        step.detail = f"{len(causes)} causes tried, {best[0] if best else 'none'} explains it"
-    return tuple(causes)
+        best = max(cause.sqnr_db for cause in causes)
+        told = tuple(
+            dataclasses.replace(
+                cause, explains=cause.explains and cause.sqnr_db > best - _NEAR_BEST_DB
+            )
+            for cause in causes
+        )
+        names = [cause.name for cause in told if cause.explains]
+        step.detail = f"{len(causes)} causes tried, {names[0] if names else 'none'} explains it"
+    return told
 
 
 class _Clinic:
@@ -139,10 +153,12 @@ class _Clinic:
             score = self._score(self._measure(batches)) if batches else self._as_is
             right = self._share_right(image)
             found, explains = self._compare(score)
+            sqnr_db = score.sqnr_db
             if self._right is not None and right is not None:
                 found += f"; float32 is right on {right:.0%} instead of {self._right:.0%}"
-                explains |= right > self._right + _MORE_RIGHT
-            yield Cause(name=name, tried=tried, found=found, explains=explains)
+                if right > self._right + _MORE_RIGHT:
+                    explains, sqnr_db = True, np.inf  # no range can do as much
+            yield Cause(name=name, tried=tried, found=found, sqnr_db=sqnr_db, explains=explains)
 
     def widen_one_range(self) -> Cause:
         """Return what comes of the one tensor that clips most, were it not to."""
@@ -157,23 +173,27 @@ class _Clinic:
         (low, high), old = peaks[worst], ranges.tensors[worst]
         wider = Range(low=min(low, old.low), high=max(high, old.high))
         changed = dataclasses.replace(ranges, tensors={**ranges.tensors, worst: wider})
-        found, explains = self._compare(self._score(changed))
+        score = self._score(changed)
+        found, explains = self._compare(score)
         return Cause(
             name="saturating layer",
             tried=f"'{worst}' given the range it needs, {low:.3g} to {high:.3g} instead of "
             f"{old.low:.3g} to {old.high:.3g}",
             found=found,
+            sqnr_db=score.sqnr_db,
             explains=explains,
         )
 
     def measure_on_judged(self) -> Cause:
         """Return what comes of ranges that are measured on half of the images judged by."""
-        found, explains = self._compare(self._score(self._measure(self._half)))
+        score = self._score(self._measure(self._half))
+        found, explains = self._compare(score)
         count = len(self._patient.calibration.files)
         return Cause(
             name="too few images, or unlike those judged by",
             tried=f"ranges of images judged by instead of {count} calibration images",
             found=found,
+            sqnr_db=score.sqnr_db,
             explains=explains,
         )
 
@@ -191,11 +211,13 @@ class _Clinic:
             screen,
         )
         worst = worst_first(costs.nodes)[0].name
-        found, explains = self._compare(self._score(self._ranges, worst))
+        score = self._score(self._ranges, worst)
+        found, explains = self._compare(score)
         return Cause(
             name="sensitive layer",
             tried=f"'{worst}' left in float (--keep-float {worst})",
             found=found,
+            sqnr_db=score.sqnr_db,
             explains=explains,
         )
 
@@ -216,7 +238,7 @@ class _Clinic:
             f"{self._as_is.sqnr_db:.1f} to {score.sqnr_db:.1f} dB, agreement "
             f"{self._as_is.top1_agreement:.1%} to {score.top1_agreement:.1%}"
         )
-        better = score.sqnr_db > self._as_is.sqnr_db + 3
+        better = score.sqnr_db > self._as_is.sqnr_db + _LEAST_GAIN_DB
         keeps = score.sqnr_db >= LEAST_SQNR_DB["int8"] and score.top1_agreement >= least
         return found, better and keeps
 

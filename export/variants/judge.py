@@ -42,9 +42,10 @@ from runtime.terminal import Screen
 
 __all__ = ["LEAST_SQNR_DB", "judge"]
 
-LEAST_SQNR_DB = {"float16": 45.0, "int8": 15.0}
+LEAST_SQNR_DB = {"float16": 45.0, "int8": 10.0}
 """Below, a graph is broken, whatever few images say of its classes. Sound ResNets were measured at
-70 dB and more in float16, and from 21 dB (two classes) to 44 dB in int8."""
+70 dB and more in float16. In int8 they reach 37 to 44 dB, but 13 with two classes and smoothed
+labels: small logits, whose order the noise does not change."""
 
 _TINY = 1e-200
 

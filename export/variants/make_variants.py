@@ -20,7 +20,7 @@ from export.load import Classifier
 from export.placement import PLACEMENTS, TENSORRT, Placement
 from export.samples import sample_images
 from export.variants.diagnose_precision import Cause, Patient, diagnose_float16, diagnose_int8
-from export.variants.evaluation import UNKNOWN, Evaluation, choose_evaluation
+from export.variants.evaluation import UNKNOWN, Evaluation
 from export.variants.judge import judge
 from export.variants.made import Form, MadeVariant
 from export.variants.make_float16 import find_unsafe, make_float16
@@ -33,9 +33,20 @@ from runtime.errors import OptionError
 from runtime.judgement import Judgement
 from runtime.terminal import Screen
 
-__all__ = ["Variants", "make_variants"]
+__all__ = ["Task", "Variants", "make_variants"]
 
 ASKED = "asked for with --keep-float"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What is asked for, of which model."""
+
+    order: PrecisionOrder
+    classifier: Classifier
+    """Where the graph comes from; its module takes what the variants take."""
+    evaluation: Evaluation
+    """The images to judge by."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,18 +63,12 @@ class Variants:
 
 
 def make_variants(
-    order: PrecisionOrder,
-    classifier: Classifier,
-    graph: ir.Model,
-    form: Form,
-    checkpoint: Path,
-    screen: Screen,
+    task: Task, graph: ir.Model, form: Form, checkpoint: Path, screen: Screen
 ) -> Variants:
     """Return the variants that are asked for, judged; a judgement may say that one failed.
 
     Args:
-        order: what is asked for.
-        classifier: where the graph comes from; its module takes what the variants take.
+        task: what is asked for.
         graph: float32, simplified, of normalised images.
         form: what the variants take.
         checkpoint: the file that keeps the state while the calibration runs.
@@ -72,9 +77,9 @@ def make_variants(
     Raises:
         DeployError: if the images, the ranges or the options cannot be used.
     """
+    order = task.order
     _refuse_unknown(order, graph)
-    evaluation = choose_evaluation(order, classifier, screen)
-    line = _Line(order, classifier, graph, form, evaluation, screen)
+    line = _Line(order, task.classifier, graph, form, task.evaluation, screen)
     ranges = line.find_ranges(checkpoint) if "int8" in order.precisions else None
     unsafe = line.find_unsafe()
     made: list[MadeVariant] = []
@@ -82,7 +87,7 @@ def make_variants(
         made.append(make_float16(graph, unsafe, form, screen))
     if ranges is not None:
         made += line.make_int8(ranges, unsafe)
-    judgements = judge(made, classifier, evaluation, form.pixels, screen)
+    judgements = judge(made, task.classifier, task.evaluation, form.pixels, screen)
     failed = [each for each in made if judgements[each.name].status == FAIL]
     return Variants(
         made=tuple(made),

@@ -105,6 +105,8 @@ class PrecisionOrder:
                 "--keep-float auto: given with --ranges; expected --calibration-data FOLDER, "
                 "whose images it searches with"
             )
+        if self.calibration_data is not None:
+            self.calibration(Path(), ())  # which refuses what it cannot work with
         if AUTOMATIC in self.keep_float and not self.searches:
             raise OptionError("--keep-float: given auto and names; expected auto, or names")
 

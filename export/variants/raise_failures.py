@@ -26,8 +26,8 @@ def raise_failures(variants: Variants, screen: Screen) -> None:
             causes = variants.causes.get(name, ())
             for cause in causes:
                 screen.note(f"{name}: {_line(cause)}")
-            explained = [_line(cause) for cause in causes if cause.explains]
-            why = f"explained by: {explained[0]}" if explained else "no usual cause explains it"
+            explained = [f"{cause.name}: {cause.tried}" for cause in causes if cause.explains]
+            why = f"explained by {explained[0]}" if explained else "no usual cause explains it"
             complaints.append(f"{name} fails its gate: {'; '.join(judgement.remarks)}; {why}")
     for complaint in complaints[1:]:
         screen.warn(complaint)
