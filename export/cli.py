@@ -13,7 +13,7 @@ PROGRAM = Program(
     help="Take a PyTorch ResNet to ONNX, and prove that it arrived unchanged. "
     "`python -m export NAME ...` is short for `python -m export model NAME ...`.",
     package="export.commands",
-    commands=("model", "inspect", "plan", "diverge", "diagnose", "verdict", "triton"),
+    commands=("model", "inspect", "plan", "diverge", "diagnose", "diff", "verdict", "triton"),
     default="model",
 )
 

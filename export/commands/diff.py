@@ -1,0 +1,46 @@
+"""`python -m export diff`: says what changed from one release to the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.arguments import Json, Quiet, require_extra
+from runtime.errors import VerdictError
+from runtime.terminal import Screen
+
+__all__ = ["diff"]
+
+
+def diff(
+    before: Annotated[
+        Path, typer.Argument(metavar="BEFORE", help="The older bundle.", show_default=False)
+    ],
+    after: Annotated[
+        Path, typer.Argument(metavar="AFTER", help="The newer bundle.", show_default=False)
+    ],
+    gates: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Gates other than the usual ones.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what changed between two bundles, and whether the newer is worse than the gates allow.
+
+    Accuracy and speed count where `evaluate` and `bench` left their results beside both bundles.
+    The exit status is 1 if a gate fails.
+    """
+    require_extra()
+    from export.release.diff import diff
+    from export.release.show import show_comparison, summarize
+    from export.verdict.read_gates import read_gates
+    from runtime.bundle import Bundle
+
+    screen = Screen(json=json, quiet=quiet)
+    chosen = read_gates(gates)
+    comparison = diff(Bundle.load(before), Bundle.load(after), chosen)
+    show_comparison(comparison, screen)
+    if comparison.failed:
+        raise VerdictError(summarize(comparison))

@@ -1,0 +1,1 @@
+"""What changed from one release of a model to the next."""
