@@ -46,7 +46,7 @@ class VariantCard:
     drop: tuple[float, float, float] | None
     """Points of top-1 lost against fp32, and the interval's ends."""
     latency_ms: float | None
-    """Median, one image."""
+    """Median, at the smallest batch."""
     speedup: float | None
     """Against fp32 in the same run."""
 

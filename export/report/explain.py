@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 
 from calibration.emulate_nodes import HEAD, emulate_nodes, quantizable
 from calibration.equalize import equalize
-from calibration.images import choose_images, read_batches
+from calibration.images import ImageFile, read_batches
 from calibration.measure import measure
 from calibration.observers import BINS, Histogram
 from calibration.ranges import INT8, UINT8, Grid, Range
 from calibration.ranges_file import RangesFile
 from calibration.read_graph import read_graph
+from calibration.resume import batch_size
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from export.divergence.diverge import Question, diverge
 from export.divergence.reference import Wish
 from export.report.content import Activation, Bar, DepthLine, Missing
 from runtime.bundle import Bundle
+from runtime.evaluation.dataset import Dataset
 from runtime.schema import from_json
 from runtime.terminal import Screen
 
@@ -41,8 +43,14 @@ _COLUMNS = 80
 """Of a histogram that is drawn."""
 
 
-def depth(bundle: Bundle, wish: Wish, data: Path, screen: Screen) -> tuple[DepthLine, ...]:
+def depth(bundle: Bundle, wish: Wish, data: Path | None, screen: Screen) -> tuple[DepthLine, ...]:
     """Return how far every variant is from PyTorch, tensor by tensor.
+
+    Args:
+        bundle: the bundle.
+        wish: what it was exported from.
+        data: a folder of images; None for those of this package.
+        screen: shows the progress.
 
     Raises:
         DeployError: if the module is not that of the bundle, or an image cannot be read.
@@ -74,7 +82,7 @@ class Int8:
     batches: tuple[NDArray[np.float32], ...]
 
 
-def find_int8(bundle: Bundle, data: Path) -> Int8 | Missing:
+def find_int8(bundle: Bundle, dataset: Dataset) -> Int8 | Missing:
     """Return the variant to look into, the one for this kind of processor if there is one.
 
     Raises:
@@ -83,16 +91,22 @@ def find_int8(bundle: Bundle, data: Path) -> Int8 | Missing:
     manifest = bundle.manifest
     names = [name for name, variant in manifest.variants.items() if variant.precision == "int8"]
     if not names or RANGES_FILE not in manifest.files:
-        command = f"python -m export {manifest.model.name} --onnx --int8 --calibrate FOLDER"
+        command = (
+            f"python -m export {manifest.model.name} --onnx --precision fp32 fp16 int8 "
+            "--calibration-data FOLDER"
+        )
         return Missing(reason="The bundle has no int8 variant with its ranges.", command=command)
     name = "int8.cpu" if "int8.cpu" in names else names[0]
     ranges = from_json(RangesFile, bundle.read(RANGES_FILE), RANGES_FILE)
-    files, _ = choose_images(data, _IMAGES)
-    read = (batch.images for batch in read_batches(files, manifest.image, _BATCH))
+    graph = equalize(read_graph(bundle), ranges.peaks)
+    chosen = dataset.limited(_IMAGES).examples
+    files = [ImageFile(path=example.path, sha256="") for example in chosen]
+    size = min(_BATCH, batch_size(graph, manifest.image))
+    read = (batch.images for batch in read_batches(files, manifest.image, size))
     batches = tuple(images for images in read if len(images))
     return Int8(
         name=name,
-        graph=equalize(read_graph(bundle), ranges.peaks),
+        graph=graph,
         ranges=ranges,
         grid=INT8 if manifest.variants[name].placement == "tensorrt" else UINT8,
         batches=batches,

@@ -14,7 +14,7 @@ from export.report.content import (
     VariantCard,
 )
 from export.report.thumbnail import thumbnail
-from export.verdict.check_speed import one_image
+from export.verdict.check_speed import smallest_batch
 from export.verdict.gates import drop_interval
 from runtime.benchmark.document import Benchmark
 from runtime.bundle import Bundle
@@ -33,7 +33,7 @@ def cards(
     """Return the numbers of every variant, and of every engine that was evaluated."""
     manifest = bundle.manifest
     right = evaluation.variants if evaluation else {}
-    speed = one_image(benchmark) if benchmark else {}
+    speed = smallest_batch(benchmark) if benchmark else {}
     fp32 = speed.get("fp32")
     found = []
     for name in dict.fromkeys((*manifest.variants, *right)):
@@ -68,15 +68,15 @@ def plane(
     """Return where each variant is in the plane of latency and accuracy."""
     if evaluation is None or benchmark is None:
         return ALTERED
-    speed = one_image(benchmark)
+    speed = smallest_batch(benchmark)
     points = tuple(
         PlanePoint(variant=name, latency_ms=speed[name].p50_ms, top1=result.top1)
         for name, result in evaluation.variants.items()
         if name in speed
     )
     return points or Missing(
-        reason="Nothing was timed on one image.",
-        command="python -m runtime bench BUNDLE --batch 1",
+        reason="Nothing was timed.",
+        command="python -m runtime bench BUNDLE",
     )
 
 
@@ -118,6 +118,8 @@ def changed_images(
     """
     if evaluation is None:
         return ALTERED, 0
+    if len(evaluation.variants) < 2:
+        return Missing(reason="There is one variant only, so none can answer otherwise."), 0
     ordered = sorted(evaluation.changes, key=lambda change: _rank(change, quantized))
     shown = tuple(_changed_image(change, evaluation) for change in ordered[:_MOST_IMAGES])
     return shown, max(0, len(ordered) - _MOST_IMAGES)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from calibration.replace_file import replace_file
 from export.divergence.reference import Wish
 from export.report.content import Activation, Bar, Content, DepthLine, Missing
-from export.report.explain import Int8, activations, depth, find_int8, layer_costs
+from export.report.explain import activations, depth, find_int8, layer_costs
 from export.report.gather_parity import parity_rows
 from export.report.gather_results import ALTERED, cards, changed_images, class_changes, plane
 from export.report.provenance import provenance
@@ -16,9 +19,12 @@ from export.report.render import render
 from export.verdict.finding import Verdict
 from export.verdict.verdict import Evidence
 from runtime.bundle import Bundle
+from runtime.errors import DeployError
 from runtime.terminal import Screen
 
 __all__ = ["write_report"]
+
+T = TypeVar("T")
 
 
 def write_report(
@@ -40,14 +46,13 @@ def write_report(
         screen: shows the progress.
 
     Raises:
-        BundleError: if the file cannot be written.
-        DeployError: if something that explains the verdict cannot be measured.
+        BundleError: if the file cannot be written, or a file of the bundle was altered meanwhile.
     """
-    lines, ranges, bars, quantized = _explain(bundle, evidence, wish, screen)
+    explanation = _explain(bundle, evidence, wish, screen)
     evaluation, benchmark = evidence.evaluation, evidence.benchmark
     rows, columns = parity_rows(bundle) if evaluation else (ALTERED, ())
     classes, others, classes_left_out = class_changes(evaluation)
-    changes, changes_left_out = changed_images(evaluation, quantized)
+    changes, changes_left_out = changed_images(evaluation, explanation.quantized)
     with screen.step("report") as step:
         content = Content(
             verdict=verdict,
@@ -55,10 +60,10 @@ def write_report(
             variants=cards(bundle, evaluation, benchmark),
             parity=rows,
             parity_variants=columns,
-            depth=lines,
-            activations=ranges,
-            sensitivity=bars,
-            quantized=quantized,
+            depth=explanation.depth,
+            activations=explanation.activations,
+            sensitivity=explanation.costs,
+            quantized=explanation.quantized,
             plane=plane(evaluation, benchmark),
             class_variants=others,
             classes=classes,
@@ -73,29 +78,45 @@ def write_report(
         step.detail = f"{len(page) / 2**10:.0f} KiB"
 
 
-def _explain(
-    bundle: Bundle, evidence: Evidence, wish: Wish | None, screen: Screen
-) -> tuple[
-    tuple[DepthLine, ...] | Missing,
-    tuple[Activation, ...] | Missing,
-    tuple[Bar, ...] | Missing,
-    str,
-]:
-    """Return the depth, the worst activations, the costs of layers, and whose these two are."""
+@dataclass(frozen=True)
+class _Explanation:
+    depth: tuple[DepthLine, ...] | Missing
+    activations: tuple[Activation, ...] | Missing
+    costs: tuple[Bar, ...] | Missing
+    quantized: str
+    """Whose activations and costs these are."""
+
+
+def _explain(bundle: Bundle, evidence: Evidence, wish: Wish | None, screen: Screen) -> _Explanation:
     if evidence.evaluation is None:  # what was altered is not run
-        return ALTERED, ALTERED, ALTERED, ""
-    root = evidence.dataset.root
+        return _Explanation(ALTERED, ALTERED, ALTERED, "")
+    source = evidence.dataset.source
     lines: tuple[DepthLine, ...] | Missing = Missing(
         reason="PyTorch was not asked.",
         command="python -m export verdict BUNDLE --data FOLDER --report REPORT.html "
         f"--name {bundle.manifest.model.name}",
     )
     if wish is not None:
-        lines = depth(bundle, wish, root, screen)
-    int8 = find_int8(bundle, root)
-    if not isinstance(int8, Int8):
-        return lines, int8, int8, ""
-    return lines, activations(int8, screen), layer_costs(int8, screen), int8.name
+        folder = source if source.is_dir() else None
+        lines = _attempt(lambda: depth(bundle, wish, folder, screen), screen)
+    int8 = _attempt(lambda: find_int8(bundle, evidence.dataset), screen)
+    if isinstance(int8, Missing):
+        return _Explanation(lines, int8, int8, "")
+    return _Explanation(
+        lines,
+        _attempt(lambda: activations(int8, screen), screen),
+        _attempt(lambda: layer_costs(int8, screen), screen),
+        int8.name,
+    )
+
+
+def _attempt(measure: Callable[[], T], screen: Screen) -> T | Missing:
+    """Return what is measured, or why it cannot be: a verdict stands without its explanation."""
+    try:
+        return measure()
+    except DeployError as error:
+        screen.warn(f"the report goes without: {error}")
+        return Missing(reason=f"It could not be measured: {error}.")
 
 
 def _notes(evidence: Evidence) -> tuple[str, ...]:

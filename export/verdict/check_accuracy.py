@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from export.verdict.finding import Finding
-from export.verdict.gates import FAIL, NOT_SHOWN, PASS, TOLD, AccuracyGate, drop_interval
+from export.verdict.gates import FAIL, NOT_SHOWN, PASS, TOLD, WARN, AccuracyGate, drop_interval
 from export.verdict.read_gates import Gates
 from runtime.evaluation.document import Comparison, Evaluation, Share
 from runtime.manifest import Manifest
@@ -15,7 +15,7 @@ __all__ = ["check_accuracy", "percent"]
 
 def check_accuracy(evaluation: Evaluation, manifest: Manifest, gates: Gates) -> tuple[Finding, ...]:
     """Return what each variant reaches, and what it loses against fp32."""
-    findings = list(_floors(evaluation, gates))
+    findings = [_data(evaluation), *_floors(evaluation, gates)]
     for name, comparison in evaluation.comparisons.items():
         precision = _precision(name, manifest)
         if precision == "float32":
@@ -24,6 +24,21 @@ def check_accuracy(evaluation: Evaluation, manifest: Manifest, gates: Gates) -> 
         gate = gates.float16 if precision == "float16" else gates.int8
         findings += [_drop(name, comparison, gate), _agreement(name, comparison, gate)]
     return tuple(findings)
+
+
+def _data(evaluation: Evaluation) -> Finding:
+    lost = len(evaluation.failures)
+    first = f"{evaluation.failures[0].path}: {evaluation.failures[0].reason}" if lost else ""
+    return Finding(
+        area="images read",
+        subject="data",
+        measured=f"{evaluation.images} of {evaluation.data.listed}",
+        gate="all",
+        status=WARN if lost else PASS,
+        value=float(evaluation.images),
+        unit="images",
+        remark=first,
+    )
 
 
 def _precision(name: str, manifest: Manifest) -> str:

@@ -17,6 +17,7 @@ from runtime.errors import BundleError
 from runtime.evaluation.dataset import Dataset
 from runtime.evaluation.document import Evaluation, read_evaluation
 from runtime.evaluation.evaluate import Request, evaluate
+from runtime.feed import fixed_batch
 from runtime.results_file import results_path
 from runtime.schema import to_json
 from runtime.terminal import Screen
@@ -65,7 +66,7 @@ def _any_newer(dataset: Dataset, path: Path) -> bool:
 
 
 def find_benchmark(bundle: Bundle, screen: Screen) -> Benchmark:
-    """Return how fast every variant runs one image on this machine.
+    """Return how fast every variant runs on this machine, one image at a time if it can.
 
     Raises:
         DeployError: if a variant cannot run, or the results cannot be written.
@@ -80,10 +81,11 @@ def find_benchmark(bundle: Bundle, screen: Screen) -> Benchmark:
         if not unlike:
             screen.note(f"speed from {path}")
             return found
+    fixed = fixed_batch(bundle.manifest.variants["fp32"])
     with screen.step("time") as step:
-        plan = Plan(variants=tuple(bundle.manifest.variants), batches=(1,), pace=_SHORT)
+        plan = Plan(variants=tuple(bundle.manifest.variants), batches=(fixed or 1,), pace=_SHORT)
         measured = bench(bundle, plan, machine, screen)
-        step.detail = f"one image, {len(measured.measurements)} variants in turn"
+        step.detail = f"batch {fixed or 1}, {len(measured.measurements)} variants in turn"
     if found is None:  # never in place of what was measured with more patience
         replace_file(path, to_json(measured))
     return measured
@@ -91,7 +93,8 @@ def find_benchmark(bundle: Bundle, screen: Screen) -> Benchmark:
 
 def _measures(found: Benchmark, bundle: Bundle) -> bool:
     manifest = bundle.manifest
-    timed = {m.case.name for m in found.measurements if m.case.batch == 1}
+    batch = fixed_batch(manifest.variants["fp32"]) or 1
+    timed = {m.case.name for m in found.measurements if m.case.batch == batch}
     return all(
         name in timed and found.files.get(name) == manifest.files[variant.file].sha256
         for name, variant in manifest.variants.items()

@@ -16,7 +16,7 @@ least_share = 0.9                # of the multiply-accumulates, in the variant's
 
 [speed]
 least_speedup = 1.0              # of int8.cpu against fp32 on this machine
-largest_p90_ms = 20.0            # of the quickest variant, one image; 0: no such gate
+largest_p90_ms = 20.0            # of the quickest variant, batch 1; 0: no such gate
 
 [release]                        # against the release before: python -m export diff
 largest_drop_points = 0.5        # of top-1, of every variant
@@ -74,7 +74,7 @@ class SpeedGate:
     least_speedup: float = 1.0
     """Of int8.cpu against fp32; less is a warning: quantizing then gains nothing here."""
     largest_p90_ms: float = 0.0
-    """Of the quickest variant on one image, in milliseconds; more fails. 0: no such gate."""
+    """Of the quickest variant, batch 1, in milliseconds; more fails. 0: no such gate."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.least_speedup < 1e6 and 0 <= self.largest_p90_ms < 1e9):

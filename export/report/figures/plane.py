@@ -50,7 +50,7 @@ def draw_plane(points: Sequence[PlanePoint], width: int) -> Markup:
             axes.errorbar(point.latency_ms, value, spread, color=colour, linewidth=1, alpha=0.5)
             axes.plot(point.latency_ms, value, "o", color=colour, markersize=8, label=point.variant)
         axes.set_xlim(0, 1.15 * max(point.latency_ms for point in points))
-        axes.set_xlabel("median latency of one image, in ms")
+        axes.set_xlabel("median latency, in ms")
         axes.set_ylabel("top-1, in %")
         axes.grid()
         axes.set_axisbelow(True)
