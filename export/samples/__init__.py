@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.errors import OptionError
+from runtime.images import SUFFIX_FORMATS
 
 __all__ = ["SAMPLE_KINDS", "sample_images"]
 
@@ -20,4 +21,5 @@ def sample_images(kind: str) -> list[Path]:
     """
     if kind not in SAMPLE_KINDS:
         raise OptionError(f"sample images: given {kind!r}; expected {' or '.join(SAMPLE_KINDS)}")
-    return sorted(path for path in (Path(__file__).parent / kind).iterdir() if path.is_file())
+    files = (Path(__file__).parent / kind).iterdir()
+    return sorted(path for path in files if path.suffix in SUFFIX_FORMATS)
