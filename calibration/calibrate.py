@@ -35,9 +35,11 @@ AUTO = "auto"
 """The method that tries the others on images held back from the measurement."""
 
 _HELD_BACK = 32
-"""Most images that are held back; of few, a quarter."""
-_PEAK_IMAGES = 48
-"""That channels are equalized by, or up to twice as many. More move the factors by percents."""
+"""Most images that are held back; of few, an eighth; of very few, a quarter."""
+_PEAK_SHARE = 4
+"""Channels are equalized by one image in so many. On ResNet-18, all 256 images instead of 48 gain
+0.5 dB, and 16 lose as much."""
+_FEWEST_PEAKS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,7 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         _refuse_few(files)
         step.detail = f"{len(files)} of {available} images in {order.data}"
     model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)
-    held_back = files[:: max(4, -(-len(files) // _HELD_BACK))] if order.method == AUTO else ()
+    held_back = _hold_back(files) if order.method == AUTO else ()
     measured = [file for file in files if file not in held_back]
     with screen.step("equalize") as step:
         peaks = _measure_peaks(graph, spec, measured)
@@ -174,8 +176,13 @@ def _refuse_few(files: Sequence[ImageFile]) -> None:
         )
 
 
+def _hold_back(files: Sequence[ImageFile]) -> Sequence[ImageFile]:
+    few = max(4, min(8, len(files) // 4))
+    return files[:: max(few, -(-len(files) // _HELD_BACK))]
+
+
 def _measure_peaks(graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile]) -> Peaks:
-    some = files[:: max(1, len(files) // _PEAK_IMAGES)]
+    some = files[:: max(1, min(_PEAK_SHARE, len(files) // _FEWEST_PEAKS))]
     return measure_peaks(
         graph,
         (b.images for b in read_batches(some, spec, batch_size(graph, spec)) if len(b.images)),

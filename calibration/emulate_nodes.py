@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.ranges import ActivationRanges, Grid, Range
+from calibration.tap import with_types
 from runtime.errors import OptionError
 
 __all__ = ["HEAD", "emulate_nodes", "fit_steps", "quantizable"]
@@ -52,7 +53,11 @@ def quantizable(graph: ir.Model, grid: Grid) -> tuple[str, ...]:
     if not all(node.name for node in graph.graph):
         raise OptionError("the graph has nodes without names; expected one that export made")
     kinds = (*_WEIGHTED, "GlobalAveragePool", *(() if grid.symmetric else ("Add", "MaxPool")))
-    return tuple(str(node.name) for node in graph.graph if node.op_type in kinds)
+    return tuple(
+        str(node.name)
+        for node in with_types(graph).graph
+        if node.op_type in kinds and _input(node, 0).dtype == ir.DataType.FLOAT
+    )
 
 
 def emulate_nodes(

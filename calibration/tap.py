@@ -14,7 +14,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from runtime.errors import OptionError
 
-__all__ = ["activations", "tap"]
+__all__ = ["activations", "tap", "with_types"]
 
 _FUSES_WITH_RELU = ("Conv", "Add", "BatchNormalization")
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger")
@@ -27,7 +27,7 @@ def activations(graph: ir.Model) -> tuple[str, ...]:
         OptionError: if the graph is quantized already, or does not compute in float32.
     """
     _refuse_quantized(graph)
-    typed = ShapeInferencePass()(graph.clone()).model if _lacks_types(graph) else graph
+    typed = with_types(graph)
     half = [
         v.name for v in _values(typed) if v.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
     ]
@@ -63,6 +63,13 @@ def tap(graph: ir.Model, tensors: Collection[str]) -> ir.Model:
     return tapped
 
 
+def with_types(graph: ir.Model) -> ir.Model:
+    """Return the graph if it says the type of each tensor, else a copy that does."""
+    if all(value.dtype is not None for value in _values(graph)):
+        return graph
+    return ShapeInferencePass()(graph.clone()).model
+
+
 def _refuse_quantized(graph: ir.Model) -> None:
     for node in graph.graph:
         if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear"):
@@ -70,10 +77,6 @@ def _refuse_quantized(graph: ir.Model) -> None:
                 f"the model is quantized already ({node.op_type} '{node.name}'); expected a "
                 "float32 model"
             )
-
-
-def _lacks_types(graph: ir.Model) -> bool:
-    return any(value.dtype is None for value in _values(graph))
 
 
 def _values(graph: ir.Model) -> Iterator[ir.Value]:

@@ -71,6 +71,20 @@ def test_for_the_cpu_what_a_node_makes_is_rounded_behind_its_relu(graph, measure
     onnx.checker.check_model(ir.to_proto(emulated), full_check=True)
 
 
+def test_sums_of_whole_numbers_are_not_quantizable():
+    graph = ir.from_onnx_text(
+        """<ir_version: 10, opset_import: ["" : 18]>
+        g (float[batch, 1, height, width] images) => (float[batch, 1, height, width] sum) {
+            [shape] shape = Shape(images)
+            [none] none = Sub(shape, shape)
+            [whole] whole = Add(shape, none)
+            [same] same = Reshape(images, whole)
+            [real] sum = Add(same, images)
+        }"""
+    )
+    assert quantizable(graph, UINT8) == ("real",)
+
+
 @GRID
 def test_nothing_named_changes_nothing_and_the_original_stays_as_it_is(graph, measurement, grid):
     before = ir.to_proto(graph).SerializeToString()
