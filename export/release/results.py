@@ -132,7 +132,7 @@ def _case(compared: Compared, gates: Gates) -> Difference:
 def _name(case: Case) -> str:
     provider = "" if case.provider == "cpu" else f" on {case.provider}"
     threads = f", {case.threads} threads" if case.threads else ""
-    return f"{case.name}{provider}, batch {case.batch}, {case.size} px{threads}"
+    return f"{case.name}{provider} {case.batch}x{case.size}px{threads}"
 
 
 def _find(bundle: Bundle, kind: str, command: str) -> Path:
