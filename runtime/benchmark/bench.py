@@ -32,7 +32,7 @@ from runtime.tools import installed_tools
 
 __all__ = ["Plan", "bench"]
 
-_PAIRED = Rule(fewest=12, most=12)
+_PAIRED = Rule(fewest=24, most=24)
 """Windows beside a bare loop: enough pairs for an interval that excludes 2 % where it can."""
 _BATCHES = (1, 8)
 _BUSY = 0.25

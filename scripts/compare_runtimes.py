@@ -1,0 +1,321 @@
+"""Compares what runs a ResNet on a processor: PyTorch, ONNX Runtime, OpenVINO and this project.
+
+    PyTorch eager     the module in inference mode
+    torch.compile     the same, compiled by Inductor for each shape
+    ONNX Runtime      torch.onnx.export of the same module, and a bare loop
+    OpenVINO          that file, in float32; "OpenVINO default" in what it chooses itself, which is
+                      bfloat16 where a processor has it
+    ours              every variant of the bundle, through the runner that verifies it
+
+Each in a process of its own, all on as many threads, all on the same random images. They take turns
+window by window, as `python -m runtime bench` does, so that a drifting machine favours none.
+Memory is the resident peak at that batch. Ratios are ours / theirs; below 1 is faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runtime.benchmark.child import Child
+from runtime.benchmark.document import ORACLE
+from runtime.benchmark.machine import describe_machine
+from runtime.benchmark.show import describe
+from runtime.benchmark.take_turns import Rule, take_turns
+from runtime.benchmark.timing import Pace
+from runtime.benchmark.worker import Model, serve
+from runtime.bundle import Bundle
+from runtime.errors import BackendError, BackendMissingError, DeployError
+from runtime.runner import Images
+from runtime.table import text_table
+
+SERVE = "serve"
+"""First word of the command line of a contestant's own process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a contestant's process runs."""
+
+    contestant: str
+    model: str
+    channels: int
+    onnx: str
+    """Path of what torch.onnx.export made of the model."""
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a contestant took at a batch."""
+
+    name: str
+    ours: bool
+    batch: int
+    ms: float
+    """Median of all runs of all windows."""
+    peak_mib: float
+    settled: bool
+
+
+def open_eager(subject: Subject) -> Callable[[], Model]:
+    """Return what loads the torch module."""
+    import torch
+
+    module = _module(subject.model, subject.channels, subject.threads)
+
+    def run(images: Images) -> object:
+        with torch.inference_mode():
+            return module(torch.from_numpy(images)).numpy()
+
+    return lambda: Model(run=run, name=f"torch {torch.__version__}")
+
+
+def open_compiled(subject: Subject) -> Callable[[], Model]:
+    """Return what loads the torch module, to be compiled when it first runs."""
+    import torch
+
+    module: Any = torch.compile(
+        _module(subject.model, subject.channels, subject.threads), dynamic=False
+    )
+
+    def run(images: Images) -> object:
+        with torch.inference_mode():
+            return module(torch.from_numpy(images)).numpy()
+
+    return lambda: Model(run=run, name=f"torch.compile {torch.__version__}")
+
+
+def open_onnxruntime(subject: Subject) -> Callable[[], Model]:
+    """Return what opens a session as a script of five lines does."""
+    import onnxruntime
+
+    def open_session() -> Model:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = subject.threads
+        session = onnxruntime.InferenceSession(
+            subject.onnx, options, providers=["CPUExecutionProvider"]
+        )
+        name = session.get_inputs()[0].name
+        return Model(run=lambda images: session.run(None, {name: images}), name="onnxruntime")
+
+    return open_session
+
+
+def open_openvino(subject: Subject) -> Callable[[], Model]:
+    """Return what compiles the model for OpenVINO, in float32."""
+    return _open_openvino(subject, {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def open_openvino_default(subject: Subject) -> Callable[[], Model]:
+    """Return what compiles the model for OpenVINO, in the precision that it chooses."""
+    return _open_openvino(subject, {})
+
+
+CONTESTANTS = {
+    "PyTorch eager": open_eager,
+    "torch.compile": open_compiled,
+    "ONNX Runtime": open_onnxruntime,
+    "OpenVINO": open_openvino,
+    "OpenVINO default": open_openvino_default,
+}
+
+
+def _open_openvino(subject: Subject, config: dict[str, str]) -> Callable[[], Model]:
+    try:
+        import openvino
+    except ImportError:
+        raise BackendMissingError("not installed; run: pip install openvino") from None
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": subject.threads,
+        **config,
+    }
+
+    def compile_model() -> Model:
+        compiled = openvino.Core().compile_model(subject.onnx, "CPU", settings)
+        request = compiled.create_infer_request()
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT")
+        return Model(
+            run=lambda images: request.infer([images], share_inputs=True),
+            name=f"OpenVINO {openvino.__version__}, {precision}",
+        )
+
+    return compile_model
+
+
+def _module(model: str, channels: int, threads: int) -> Any:  # noqa: ANN401 (torch is not imported yet)
+    import torch
+
+    from export.classifier import LoadOptions
+    from export.load import load
+
+    torch.set_num_threads(threads)
+    # Speed does not depend on the weights.
+    return load(model, LoadOptions(weights="random", channels=channels)).module.eval()
+
+
+def export_plainly(model: str, channels: int, size: int, path: str) -> None:
+    """Write the module as torch.onnx.export makes it."""
+    import torch
+
+    images = torch.zeros(2, channels, size, size)
+    dynamic = {0: torch.export.Dim("batch")}
+    with contextlib.redirect_stdout(sys.stderr):
+        torch.onnx.export(
+            _module(model, channels, 1),
+            (images,),
+            path,
+            dynamic_shapes=(dynamic,),
+            external_data=False,
+            verbose=False,
+        )
+
+
+def compare(
+    folder: Path, batches: Sequence[int], threads: int, names: Sequence[str]
+) -> tuple[list[Row], list[str]]:
+    """Return what every contestant took at every batch, and who could not take part, and why."""
+    bundle = Bundle.load(folder)
+    manifest = bundle.manifest
+    model, channels = manifest.model.name, manifest.image.channel_count
+    rows: list[Row] = []
+    absent: list[str] = []
+    with contextlib.ExitStack() as held:
+        onnx = f"{held.enter_context(tempfile.TemporaryDirectory())}/plain.onnx"
+        if set(names) - {"PyTorch eager", "torch.compile"}:
+            export_plainly(model, channels, manifest.image.crop, onnx)
+        children: list[tuple[str, Child, bool]] = []
+        for name in names:
+            theirs = Subject(
+                contestant=name, model=model, channels=channels, onnx=onnx, threads=threads
+            )
+            command = [sys.executable, __file__, SERVE, json.dumps(vars(theirs))]
+            try:
+                children.append((name, held.enter_context(Child(name, command)), False))
+            except BackendError as error:
+                absent.append(str(error))
+        for name in manifest.variants:
+            subject = {"bundle": str(folder), "name": name, "threads": threads}
+            command = [sys.executable, "-m", "runtime.benchmark.worker", json.dumps(subject)]
+            children.append((f"ours, {name}", held.enter_context(Child(name, command)), True))
+        for batch in sorted(batches):
+            rows += _race(children, manifest.pixels, [batch, *_image(bundle)], batch)
+    return rows, absent
+
+
+def _image(bundle: Bundle) -> list[int]:
+    return list(bundle.manifest.image.shape("NCHW"))
+
+
+def _race(
+    children: Sequence[tuple[str, Child, bool]], pixels: str, shape: list[int], batch: int
+) -> list[Row]:
+    """Return what each took at one batch, in turn."""
+    pace = Pace()
+
+    def order(*, ours: bool) -> tuple[list[int], str]:
+        if not (ours and pixels):
+            return shape, "float32"
+        return ([batch, *shape[2:], shape[1]] if pixels == "NHWC" else shape), "uint8"
+
+    peaks = [child.warm_up(*order(ours=ours), pace).peak_mib for _, child, ours in children]
+
+    def turn(child: Child, *, ours: bool) -> Callable[[], Sequence[float]]:
+        return lambda: child.window(*order(ours=ours), pace).ms
+
+    turns = [turn(child, ours=ours) for _, child, ours in children]
+    timed = take_turns(turns, Rule(most=6), lambda: None)
+    return [
+        Row(
+            name=name,
+            ours=ours,
+            batch=batch,
+            ms=statistics.median(times.runs),
+            peak_mib=peak,
+            settled=times.settled,
+        )
+        for (name, _, ours), times, peak in zip(children, timed, peaks, strict=True)
+    ]
+
+
+def show(rows: Sequence[Row], title: str) -> str:
+    """Return a table: for each contestant our variants' time over its own, then the times."""
+    ours = [row for row in rows if row.ours]
+    header = (title, *(row.name.removeprefix("ours, ") for row in ours), "ms", "MiB")
+    cells = [
+        (
+            row.name + ("" if row.settled else " ?"),
+            *(f"{own.ms / row.ms:.2f}" for own in ours),
+            f"{row.ms:.3g}" if row.ms < 100 else f"{row.ms:.0f}",
+            f"{row.peak_mib:.0f}",
+        )
+        for row in rows
+    ]
+    return text_table(header, cells)
+
+
+def main(
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(help="Made by python -m export resnet18 --onnx --precision fp32 int8 ..."),
+    ],
+    batch: Annotated[list[int], typer.Option(min=1, help="May be repeated.")] = [1, 8],  # noqa: B006
+    threads: Annotated[int, typer.Option(min=0, help="0 is all cores.")] = 0,
+    contestant: Annotated[
+        list[str], typer.Option(help=f"Of {', '.join(CONTESTANTS)}; may be repeated.")
+    ] = list(CONTESTANTS),  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Compare latency and memory of the same ResNet in several runtimes, in one run."""
+    unknown = sorted(set(contestant) - set(CONTESTANTS))
+    if unknown:
+        raise SystemExit(f"no contestant '{unknown[0]}'; there are {', '.join(CONTESTANTS)}")
+    machine = describe_machine()
+    threads = threads or machine.cores
+    found: dict[str, list[Row]] = {}
+    for folder in bundles:
+        try:
+            rows, absent = compare(folder, batch, threads, contestant)
+        except DeployError as error:
+            raise SystemExit(f"error: {error}") from None
+        found[Bundle.load(folder).manifest.model.name] = rows
+        print("".join(f"left out: {reason}\n" for reason in absent), end="", file=sys.stderr)
+    if as_json:
+        print(json.dumps({name: [vars(r) for r in rows] for name, rows in found.items()}, indent=2))
+    else:
+        print(f"{describe(machine)}; {threads} threads")
+        print("\n".join(tables(found)))
+
+
+def tables(found: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    """Yield a table for each model and batch, and what is to be said of them."""
+    for name, rows in found.items():
+        for batch in sorted({row.batch for row in rows}):
+            yield "\n" + show([row for row in rows if row.batch == batch], f"{name}, batch {batch}")
+    every = [row for rows in found.values() for row in rows]
+    if not all(row.settled for row in every):
+        yield "?: its windows did not come to agree within 5 %; mistrust this row"
+    if any(row.name.endswith(ORACLE) for row in every):
+        yield f"{ORACLE} on a CPU is an oracle for TensorRT's answers: its time means nothing"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [SERVE]:
+        given = Subject(**json.loads(sys.argv[2]))
+        try:
+            opener = CONTESTANTS[given.contestant](given)
+        except BackendError as missing:
+            print(json.dumps({"error": str(missing), "kind": type(missing).__name__}))
+            sys.exit(2)
+        sys.exit(serve(opener))
+    typer.run(main)
