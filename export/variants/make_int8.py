@@ -23,6 +23,7 @@ from export.pixels import fold_normalisation
 from export.placement import ONNXRUNTIME, ONNXRUNTIME_WITHOUT_VNNI, TENSORRT, Placement, head
 from export.quantize import quantize
 from export.read_back import check_integer_convolutions
+from export.variants.fit_head import HeadFit
 from export.variants.made import Form, MadeVariant
 from export.variants.measure_slowdown import measure_slowdown
 from export.weight_scales import least_error
@@ -49,6 +50,8 @@ class Int8Recipe:
     """Whether what is not int8 in int8.trt is float16."""
     unsafe: Collection[str]
     """Nodes that must not be float16."""
+    head_fit: HeadFit | None
+    """What heads are refitted with; None leaves them as they are."""
 
     @property
     def for_cpu(self) -> Placement:
@@ -72,6 +75,10 @@ class Int8Recipe:
         names = {str(node.name) for node in quantized.graph}
         return halve(quantized, names.intersection(self.unsafe))
 
+    def refit(self, quantized: ir.Model) -> ir.Model:
+        """Return the graph with its head refitted, where there is something to do it with."""
+        return quantized if self.head_fit is None else self.head_fit.fit(quantized)
+
 
 def make_tensorrt(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> MadeVariant:
     """Return the variant "int8.trt".
@@ -85,7 +92,7 @@ def make_tensorrt(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -
         OptionError: if a node to keep in float does not exist, or the graph cannot be quantized.
     """
     with screen.step("int8.trt") as step:
-        quantized = recipe.quantize(TENSORRT, kept)
+        quantized = recipe.refit(recipe.quantize(TENSORRT, kept))
         check_quantized(quantized)
         made = _make("int8.trt", quantized, TENSORRT, kept, recipe)
         rest = "float16" if recipe.half_rest else "float32"
@@ -102,7 +109,7 @@ def make_cpu(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> Mad
     """
     placement = recipe.for_cpu
     with screen.step("int8.cpu") as step:
-        quantized = recipe.quantize(placement, kept)
+        quantized = recipe.refit(recipe.quantize(placement, kept))
         check_cpu_graph(quantized)
         made = _make("int8.cpu", quantized, placement, kept, recipe)
         integer = _quantized_convolutions(quantized, kept)

@@ -21,6 +21,7 @@ from export.placement import PLACEMENTS, TENSORRT, Placement
 from export.samples import sample_images
 from export.variants.diagnose_precision import Cause, Patient, diagnose_float16, diagnose_int8
 from export.variants.evaluation import UNKNOWN, Evaluation
+from export.variants.fit_head import prepare_head_fit
 from export.variants.judge import judge
 from export.variants.made import Form, MadeVariant
 from export.variants.make_float16 import find_unsafe, make_float16
@@ -133,13 +134,15 @@ class _Line:
 
     def make_int8(self, ranges: RangesFile, unsafe: Mapping[str, str]) -> list[MadeVariant]:
         """Return int8 for TensorRT and for ONNX Runtime."""
+        equalized = equalize(self.graph, ranges.peaks)
         recipe = Int8Recipe(
-            equalized=equalize(self.graph, ranges.peaks),
+            equalized=equalized,
             ranges=ranges,
             form=self.form,
             vnni=has_vnni(),
             half_rest=self.order.int8_rest == "fp16",
             unsafe=unsafe,
+            head_fit=prepare_head_fit(equalized, self._fitted(), self.form, self.screen),
         )
         return [
             make_tensorrt(recipe, self._kept(recipe, TENSORRT), self.screen),
