@@ -39,7 +39,7 @@ def score(
     ] = "",
     variant: Annotated[str, typer.Option(help="The form of the model to run.")] = "fp32",
     top: Annotated[int, typer.Option(help="How many classes to keep of each image.")] = 5,
-    batch: Annotated[int, typer.Option(help="How many images to run at once.")] = 16,
+    batch: Annotated[int, typer.Option(help="How many images to run at once.")] = 32,
     local: Annotated[
         bool, typer.Option("--local", help="One process of this machine, without Ray.")
     ] = False,

@@ -40,7 +40,7 @@ class ScoreRequest:
     """Of a table; empty to look for one."""
     top: int = 5
     """How many classes of each image."""
-    batch: int = 16
+    batch: int = 32
     """How many images the model is given at once; a model of fixed batch takes its own."""
     local: bool = False
     """In this process, without Ray."""

@@ -2,12 +2,15 @@
 
 Each thread decodes a batch and runs it, the model on that one thread: with as many batches under
 way as there are cores, nothing waits for the slowest part of a single run. The next partition is
-begun while the last batches of the one before it are still under way.
+begun while the last batches of the one before it are still under way. Small images and models
+spend most of their time in the interpreter, which is one thread's at a time: several threads are
+then slower than one. So the first batches are a trial, and what was faster is kept.
 """
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -34,6 +37,8 @@ __all__ = ["Job", "Row", "Scorer"]
 
 _AHEAD = 2
 """Batches that wait in line for each thread."""
+_TRIAL = 3
+"""Batches for each thread by which one thread is compared with several."""
 _NOT_FINITE = "the logits hold NaN or infinity; expected finite numbers"
 
 T = TypeVar("T")
@@ -89,6 +94,8 @@ class Scorer:
         self._threads = threads
         self._work = _ChunkScorer(job=job, runner=open_runner(job.bundle, job.variant, threads=1))
         self._pool = ThreadPoolExecutor(threads)
+        self._under_way = 0
+        """Chunks; 0 until it is known how many are best."""
 
     def score(self, partitions: Iterable[Partition]) -> Iterator[tuple[Partition, list[Row]]]:
         """Return the rows of each partition, in order, as they are done.
@@ -98,9 +105,30 @@ class Scorer:
                 that cannot be read is a row with its error.
         """
         chunks = _read_chunks(self._job, partitions)
-        scored = _in_order(self._pool, self._work, chunks, self._threads * (1 + _AHEAD))
-        for partition, parts in itertools.groupby(scored, key=lambda part: part[0]):
+        for partition, parts in itertools.groupby(self._run(chunks), key=lambda part: part[0]):
             yield partition, [row for _, rows in parts for row in rows]
+
+    def _run(self, chunks: Iterator[_Chunk]) -> Iterator[_Scored]:
+        if not self._under_way:
+            yield from self._try(chunks)
+        yield from _in_order(self._pool, self._work, chunks, self._under_way)
+
+    def _try(self, chunks: Iterator[_Chunk]) -> list[_Scored]:
+        """Score the first chunks one by one and then several at once; keep to the faster way."""
+        self._under_way = several = self._threads * (1 + _AHEAD)
+        scored = list(_in_order(self._pool, self._work, itertools.islice(chunks, 1), 1))  # warms up
+        seconds = {}
+        for under_way, count in ((1, _TRIAL), (several, _TRIAL * self._threads)):
+            start = time.perf_counter()
+            pieces = itertools.islice(chunks, count)
+            part = list(_in_order(self._pool, self._work, pieces, under_way))
+            scored += part
+            if len(part) < count:
+                return scored  # too few for a verdict
+            images = sum(len(rows) for _, rows in part)
+            seconds[under_way] = (time.perf_counter() - start) / images
+        self._under_way = min(seconds, key=lambda way: seconds[way])
+        return scored
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -109,6 +137,7 @@ class Scorer:
 
 
 _Chunk = tuple[Partition, list[Input]]
+_Scored = tuple[Partition, list[Row]]
 
 
 def _read_chunks(job: Job, partitions: Iterable[Partition]) -> Iterator[_Chunk]:
@@ -138,7 +167,7 @@ class _ChunkScorer:
     job: Job
     runner: Runner
 
-    def __call__(self, chunk: _Chunk) -> tuple[Partition, list[Row]]:
+    def __call__(self, chunk: _Chunk) -> _Scored:
         partition, inputs = chunk
         images, errors = self._load(inputs)
         answers = iter(self._classify(images))
