@@ -130,9 +130,22 @@ def run_served(bundle: Bundle, load: Load, shape: str, served: Contestant) -> fl
     command = [sys.executable, "-m", "runtime", "serve", f"model={bundle.folder}", "--port", "0"]
     command += ["--batch", str(load.batch), "--queue", str(max(64, 4 * load.batch)), "--quiet"]
     command += ["--threads", str(load.threads), "--latency-budget-ms", "200"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    url = server.stdout.readline().strip().removeprefix("http://")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip().removeprefix("http://")
+            rate, worst = ask(url, bundle, load, shape)
+            served.rates.append(rate)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            _, _, usage = os.wait4(server.pid, 0)
+            server.returncode = 0
+    served.peak_mib = max(served.peak_mib, usage.ru_maxrss / 1024)
+    return worst
+
+
+def ask(url: str, bundle: Bundle, load: Load, shape: str) -> tuple[float, float]:
+    """Have all clients ask at once; return the images a second, and the largest gap."""
     model = bundle.folder / bundle.manifest.variants["fp32"].file
     clients = []
     for seed in range(load.clients):
@@ -159,13 +172,7 @@ def run_served(bundle: Bundle, load: Load, shape: str, served: Contestant) -> fl
     if any(client.returncode for client in clients):
         raise SystemExit("a client got no answer to a request")
     found = [json.loads(answer) for answer in answers]
-    server.send_signal(signal.SIGTERM)
-    _, _, usage = os.wait4(server.pid, 0)
-    server.returncode = 0
-    server.stdout.close()
-    served.rates.append(sum(each["done"] for each in found) / seconds)
-    served.peak_mib = max(served.peak_mib, usage.ru_maxrss / 1024)
-    return float(max(each["worst"] for each in found))
+    return sum(each["done"] for each in found) / seconds, max(each["worst"] for each in found)
 
 
 def main(  # noqa: PLR0913 (a command line)
