@@ -12,6 +12,7 @@ from runtime.command_line import NO_WORDS
 from runtime.errors import BackendMissingError, OptionError
 
 __all__ = [
+    "PRECISIONS",
     "PRECISION_WORDS",
     "CalibrationData",
     "CalibrationImages",
@@ -32,6 +33,7 @@ __all__ = [
     "Tensorrt",
     "parse_input",
     "parse_numbers",
+    "parse_precisions",
     "parse_shape",
     "require_extra",
     "split_words",
@@ -76,6 +78,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 
 
+PRECISIONS = ("fp32", "fp16", "int8")
 PRECISION_WORDS = {
     # Any type's name, so that one that is not made here arrives where it is refused.
     "--precision": re.compile(r"(?:fp|bf|tf|u?int|w|float)\d+\w*"),
@@ -100,6 +103,17 @@ def require_extra() -> None:
 def split_words(joined: str) -> tuple[str, ...]:
     """Return the words that `join_words` made one of; none of an option that is not given."""
     return () if joined in ("", NO_WORDS) else tuple(joined.split(","))
+
+
+def parse_precisions(joined: str) -> tuple[str, ...]:
+    """Return the precisions that --precision names."""
+    words = split_words(joined)
+    unknown = [word for word in words if word not in PRECISIONS]
+    if unknown or not words:
+        raise OptionError(
+            f"--precision: given '{' '.join(unknown)}'; expected some of {' '.join(PRECISIONS)}"
+        )
+    return words
 
 
 def parse_input(text: str) -> str:

@@ -1,30 +1,41 @@
 """Says what engines would be built of a model, where, and whether they can be; builds nothing.
 
-The model is only counted, without weights: a plan takes a moment.
+The model is only counted: a plan takes a moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
+from export.channels import for_channels
 from export.edge import Edge, trtexec_commands
+from export.load import LoadOptions, load
 from export.models.catalogue import find
 from export.models.count import count_macs, count_parameters
 from export.pixels import INPUT_NAME as PIXELS_NAME
+from export.prepare import prepare_image
 from export.trace import INPUT_NAME as IMAGES_NAME
 from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
 from runtime.gpu import Gpu
-from runtime.image_spec import CHANNEL_AXES
+from runtime.image_spec import CHANNEL_AXES, ImageSpec
 from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
 from runtime.preflight import Machine, Preflight, look_around, preflight
 
-__all__ = ["Plan", "PlannedEngine", "plan"]
+__all__ = ["Plan", "PlanOrder", "PlannedEngine", "plan"]
 
-_BYTES_PER_PARAMETER = 4
+_BYTES = {"float32": 4, "float16": 2, "int8": 1}
+"""Of a parameter."""
+_PLANNED = (
+    ("fp32", "fp32", "float32"),
+    ("fp16", "fp16", "float16"),
+    ("int8", "int8.trt", "int8"),
+)
+"""What is asked for, the variant it makes, and its precision."""
 
 # The smallest of its family, so that what fits there fits anywhere.
 _JETSON = Machine(
@@ -59,72 +70,114 @@ class Plan:
     """The commands of NVIDIA's own tool, each behind a comment that says for which release."""
 
 
-def plan(
-    name: str,
-    shape: tuple[int, int, int, int] | None,
-    edge: Edge | None,
-    requests: Sequence[EngineRequest],
-    opset: int,
-    pixels: str = "",
-) -> Plan:
-    """Return what would be built of a model of the catalogue.
+@dataclass(frozen=True, kw_only=True)
+class PlanOrder:
+    """Which model, in which variants."""
+
+    name: str
+    options: LoadOptions
+    shape: tuple[int, int, int, int] | None
+    """[batch, channels, height, width] that is fixed; None keeps all but channels dynamic."""
+    opset: int
+    pixels: str
+    """The layout of graphs that take pixels; "" for those that take normalised images."""
+    precisions: tuple[str, ...]
+    """Of export.arguments.PRECISIONS."""
+
+
+def plan(order: PlanOrder, edge: Edge | None, requests: Sequence[EngineRequest]) -> Plan:
+    """Return what would be built of a model.
 
     Args:
-        name: of the model.
-        shape: [batch, channels, height, width] that is fixed; None keeps all but channels dynamic.
+        order: the model and its variants.
         edge: the kind of device; None is this machine.
         requests: the engines.
-        opset: of the graph.
-        pixels: the layout of a graph that takes pixels; "" for one that takes normalised images.
 
     Raises:
         UnknownModelError: if there is no such model.
+        CheckpointError: if its weights cannot be read, or are not the model's.
         OptionError: if the options cannot be had together, or are not the model's.
     """
-    card = find(name)
-    with torch.device("meta"):
-        module = card.build(classes=card.classes, channels=card.channels)
-    side = card.image.crop
-    parameters = count_parameters(module)
-    macs = count_macs(module, card.channels, side, side)
-    dimensions = list(map(str, shape or ("batch", card.channels, "height", "width")))
-    dimensions.insert(CHANNEL_AXES[pixels or "NCHW"], dimensions.pop(1))
-    variant = Variant(
-        file="model.onnx",
-        precision="float32",
-        opset=opset,
-        input=TensorInfo(
-            name=PIXELS_NAME if pixels else IMAGES_NAME,
-            dtype="uint8" if pixels else "float",
-            shape=tuple(dimensions),
-        ),
-        output=TensorInfo(name="logits", dtype="float", shape=("batch", str(card.classes))),
-        golden_tolerances=(),
-        convolutions=PrecisionPromise(height=side, width=side, macs={"float32": macs}),
-    )
-    variants = {"fp32": variant}
+    model = _model(order.name, order.options)
+    side = model.image.crop
+    parameters = count_parameters(model.module)
+    macs = count_macs(model.module, model.channels, side, side)
+    variants = dict(_variants(order, model, macs))
     machine = _machine(edge)
     orders = [
-        order
+        each
         for request in requests
-        for order in order_engines(variants, card.image, request, pixels)
+        for each in order_engines(variants, model.image, request, order.pixels)
     ]
-    own = [order for order in orders if order.options.flavour == "tensorrt"]
+    own = [each for each in orders if each.options.flavour == "tensorrt"]
     return Plan(
-        model=name,
+        model=model.name,
         parameters=parameters,
         macs=macs,
         machine=machine.name,
         engines=tuple(
             PlannedEngine(
-                order=order,
-                version=machine.tensorrt.get(order.options.flavour, ""),
-                preflight=preflight(order, parameters * _BYTES_PER_PARAMETER, machine),
+                order=each,
+                version=machine.tensorrt.get(each.options.flavour, ""),
+                preflight=preflight(
+                    each,
+                    parameters * _BYTES[variants[each.engine.variant].precision],
+                    machine,
+                ),
             )
-            for order in orders
+            for each in orders
         ),
         trtexec=tuple(trtexec_commands(variants, own, edge.majors if edge else (10, 11))),
     )
+
+
+@dataclass(frozen=True)
+class _Model:
+    name: str
+    module: nn.Module
+    image: ImageSpec
+    channels: int
+    classes: int
+
+
+def _model(name: str, options: LoadOptions) -> _Model:
+    """Return what is counted: without weights, unless only they tell what the model is."""
+    if options.weights or ":" in name or name == "auto":
+        found = load(name, options)
+        return _Model(found.name, found.module, found.image, found.in_channels, found.classes)
+    card = find(name)
+    channels, classes = options.channels or card.channels, options.classes or card.classes
+    image = card.image if channels == card.channels else for_channels(card.image, channels)
+    with torch.device("meta"):
+        module = card.build(classes=classes, channels=channels)
+    return _Model(name, module, prepare_image(image, options), channels, classes)
+
+
+def _variants(order: PlanOrder, model: _Model, macs: int) -> Iterator[tuple[str, Variant]]:
+    """Yield the variants that TensorRT would read; float32 is always one."""
+    dimensions = list(map(str, order.shape or ("batch", model.channels, "height", "width")))
+    dimensions.insert(CHANNEL_AXES[order.pixels or "NCHW"], dimensions.pop(1))
+    side = model.image.crop
+    for wanted, name, precision in _PLANNED:
+        if wanted in order.precisions or wanted == "fp32":
+            yield (
+                name,
+                Variant(
+                    file="model.onnx" if name == "fp32" else f"model.{name}.onnx",
+                    precision=precision,
+                    opset=order.opset,
+                    input=TensorInfo(
+                        name=PIXELS_NAME if order.pixels else IMAGES_NAME,
+                        dtype="uint8" if order.pixels else "float",
+                        shape=tuple(dimensions),
+                    ),
+                    output=TensorInfo(
+                        name="logits", dtype="float", shape=("batch", str(model.classes))
+                    ),
+                    golden_tolerances=(),
+                    convolutions=PrecisionPromise(height=side, width=side, macs={precision: macs}),
+                ),
+            )
 
 
 def _machine(edge: Edge | None) -> Machine:

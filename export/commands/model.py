@@ -28,6 +28,7 @@ from export.arguments import (
     Tensorrt,
     parse_input,
     parse_numbers,
+    parse_precisions,
     parse_shape,
     require_extra,
     split_words,
@@ -156,7 +157,7 @@ def model(
         from runtime.show_engines import raise_failures
 
     precisions = PrecisionOrder(
-        precisions=split_words(precision),
+        precisions=parse_precisions(precision),
         calibration_data=calibration_data,
         ranges=ranges,
         eval_data=eval_data,

@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from export.arguments import (
+    PRECISION_WORDS,
     EdgeName,
     Input,
     Json,
     Opset,
+    Precisions,
     Static,
     Tensorrt,
     parse_input,
+    parse_precisions,
     parse_shape,
     require_extra,
 )
@@ -36,11 +39,17 @@ from runtime.terminal import Screen
 
 __all__ = ["plan"]
 
-WORD_LISTS = {"--rtx": GPU_TARGETS}
+WORD_LISTS = {"--rtx": GPU_TARGETS, "--precision": PRECISION_WORDS["--precision"]}
 
 
 def plan(
-    name: Annotated[str, typer.Argument(help="A name of --list.")],
+    name: Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")],
+    weights: Annotated[str, typer.Option(help="A checkpoint file, as export takes it.")] = "",
+    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Number of input channels.")] = None,
+    resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")] = None,
+    precision: Precisions = "fp32",
     tensorrt: Tensorrt = False,
     rtx: Rtx = "",
     edge: EdgeName = "",
@@ -73,7 +82,8 @@ def plan(
     requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
     from export.edge import find_edge
     from export.equip import device_request
-    from export.plan import plan
+    from export.load import LoadOptions
+    from export.plan import PlanOrder, plan
     from export.show_plan import show_plan
     from runtime.engine_orders import EngineRequest
 
@@ -81,5 +91,14 @@ def plan(
     if not requests:
         request = EngineRequest(options=engine_options, profiles=tuple(profile))
         requests = (request if device is None else device_request((), device, request),)
-    planned = plan(name, parse_shape(static), device, requests, opset, parse_input(input))
-    show_plan(planned, Screen(json=json))
+    order = PlanOrder(
+        name=name,
+        options=LoadOptions(
+            weights=weights, classes=classes, channels=channels, resize=resize, crop=crop
+        ),
+        shape=parse_shape(static),
+        opset=opset,
+        pixels=parse_input(input),
+        precisions=parse_precisions(precision),
+    )
+    show_plan(plan(order, device, requests), Screen(json=json))

@@ -9,9 +9,8 @@ from calibration.calibrate import AUTO, Order
 from calibration.images import ImageFile
 from runtime.errors import OptionError
 
-__all__ = ["AUTOMATIC", "PRECISIONS", "RESTS", "PrecisionOrder"]
+__all__ = ["AUTOMATIC", "RESTS", "PrecisionOrder"]
 
-PRECISIONS = ("fp32", "fp16", "int8")
 RESTS = ("fp32", "fp16")
 AUTOMATIC = "auto"
 """Of nodes to keep in float: as few as the accuracy needs."""
@@ -26,6 +25,7 @@ class PrecisionOrder:
     """
 
     precisions: tuple[str, ...] = ("fp32",)
+    """Of export.arguments.PRECISIONS."""
     calibration_data: Path | None = None
     """Folder of images the model will meet."""
     ranges: Path | None = None
@@ -46,11 +46,6 @@ class PrecisionOrder:
     """Points of top-1 that AUTOMATIC may lose."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.precisions if name not in PRECISIONS]
-        if unknown or not self.precisions:
-            raise OptionError(
-                f"--precision: given '{' '.join(unknown)}'; expected some of {' '.join(PRECISIONS)}"
-            )
         if self.int8_rest not in RESTS:
             raise OptionError(
                 f"--int8-rest: given '{self.int8_rest}'; expected one of {', '.join(RESTS)}"
