@@ -32,6 +32,9 @@ MODULES = [
     "cli",
     "publish",
     "open_runner",
+    "evaluation.evaluate",
+    "benchmark.run_benchmark",
+    "benchmark.worker",
     "show",
 ]
 
