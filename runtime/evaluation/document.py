@@ -12,6 +12,7 @@ from pathlib import Path
 from runtime.errors import BundleError
 from runtime.results_file import results_path
 from runtime.schema import decode, parse_json
+from runtime.share import Share
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -30,23 +31,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """How many of how many, and between what the true share lies."""
-
-    count: int
-    of: int
-    low: float
-    """Lower end of the interval; 0 of nothing."""
-    high: float
-    """Upper end of the interval; 1 of nothing."""
-
-    @property
-    def value(self) -> float:
-        """The share itself; 0 of nothing."""
-        return self.count / self.of if self.of else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
