@@ -54,3 +54,8 @@ def test_pip_installs_it_and_it_runs_from_there(tmp_path):
         env={"PYTHONPATH": str(target), "PATH": ""},
     )
     assert Path(run.stdout.strip()).is_relative_to(target)
+
+
+def test_it_holds_what_a_report_is_made_of():
+    names = zipfile.ZipFile(io.BytesIO(make_wheel()[1])).namelist()
+    assert {"export/report/report.html", "export/report/report.css"} <= set(names)
