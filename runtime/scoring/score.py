@@ -83,7 +83,8 @@ def score(bundle: Bundle, request: ScoreRequest, output: Path, screen: Screen) -
             partitions = cut(inputs.files, run.partition_images)
             tallies = {p.number: t for p in partitions if (t := folder.find(p))}
             pending = [p for p in partitions if p.number not in tallies]
-            step.detail = f"{inputs.images:,} images in {len(partitions):,} partitions"
+            plural = "s" * (len(partitions) != 1)
+            step.detail = f"{inputs.images:,} images in {len(partitions):,} partition{plural}"
             if tallies:
                 step.detail += f", {len(tallies):,} of them done already"
         job = Job(
