@@ -7,6 +7,7 @@ what only whoever exports wants to see, and variants that the device's backend d
 
 from __future__ import annotations
 
+import fnmatch
 import gzip
 import io
 import tarfile
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.pack import PARITY_FILE
+from export.pack import RANGES_FILE
 from export.wheel import make_wheel
 from runtime.add_to_bundle import add_to_bundle
 from runtime.bundle import Bundle
@@ -88,7 +89,8 @@ def pack_edge(
     """
     name, wheel = make_wheel()
     files = {name: wheel}
-    without = {PARITY_FILE}
+    parities = fnmatch.filter(bundle.manifest.files, "parity*.json")
+    without = {RANGES_FILE, *parities}
     if edge.flavour:
         without |= {
             variant.file

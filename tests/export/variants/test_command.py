@@ -1,0 +1,218 @@
+"""python -m export --precision: options, gates and what is refused, each in one line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from calibration.cli import main as calibrate
+from export.cli import main
+
+
+@pytest.fixture
+def refused(export_digits, tmp_path, capsys):
+    """Runs an export that must end with a status and one line, and leave nothing."""
+
+    def run(*words, status=2) -> str:
+        target = tmp_path / "out" / "bundle"
+        assert export_digits(target, *words) == status
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "Traceback" not in captured.err
+        errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+        assert captured.err.splitlines()[-1:] == errors
+        left = list((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []
+        assert left == []
+        return errors[0]
+
+    return run
+
+
+def test_int8_without_images_says_what_it_needs(refused):
+    assert "int8 needs images of what the model will see" in refused("--precision", "int8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--precision", "fp8"], "--precision: given 'fp8'; expected some of fp32 fp16 int8"),
+        (["--precision", "fp16", "--keep-float", "conv1"], "--keep-float: given without int8"),
+        (["--precision", "fp16", "--int8-rest", "fp16"], "--int8-rest: given without int8"),
+        (["--ranges", "r.json"], "--ranges: given without int8; expected --precision int8"),
+        (["--eval-data", "."], "--eval-data: given for float32 alone"),
+        (["--calibration-data", "."], "--calibration-data: given without int8"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_any_work(refused, words, message):
+    assert message in refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--int8-rest", "bf16"], "--int8-rest: given 'bf16'; expected one of fp32, fp16"),
+        (["--max-drop", "-1"], "--max-drop: given -1.0; expected points, 0 to 100"),
+        (["--keep-float", "auto", "conv1"], "--keep-float: given auto and names"),
+        (["--keep-float", "layer9"], "--keep-float: the graph has no node 'layer9'"),
+        (["--keep-float", "layer1.0.convl"], "did you mean 'layer1.0.conv"),
+        (["--calibration-images", "3"], "images: given 3; expected at least 10"),
+        (["--method", "magic"], "method: given 'magic'; expected one of"),
+    ],
+)
+def test_what_int8_cannot_work_with_is_refused(refused, scans, words, message):
+    data = ["--calibration-data", scans / "calibration"]
+    assert message in refused("--precision", "int8", *data, *words)
+
+
+def _truncated(folder):
+    for path in sorted(folder.rglob("*.png"))[:60]:
+        path.write_bytes(path.read_bytes()[:40])
+
+
+def test_bad_folders_are_one_line_each(refused, write_scans, tmp_path):
+    (tmp_path / "empty").mkdir()
+    write_scans(tmp_path / "two", range(2))
+    write_scans(tmp_path / "black", range(60), lambda scan: 0 * scan)
+    write_scans(tmp_path / "broken", range(60))
+    _truncated(tmp_path / "broken")
+    rng = np.random.default_rng(0)
+    (tmp_path / "noise").mkdir()
+    for number in range(60):
+        pixels = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "noise" / f"{number}.png")
+    for folder, message in (
+        ("none", "there is no folder"),
+        ("empty", "no images in"),
+        ("two", "calibration images: given 2 in"),
+        ("black", "different"),
+        ("noise", "random noise"),
+        ("broken", "different ones"),
+    ):
+        data = ("--calibration-data", tmp_path / folder)
+        assert message in refused("--precision", "int8", *data), folder
+
+
+def test_broken_images_among_good_ones_are_named_and_skipped(
+    export_digits, write_scans, tmp_path, capsys
+):
+    folder = write_scans(tmp_path / "scans", range(80))
+    broken = sorted(folder.rglob("*.png"))[9]
+    broken.write_bytes(broken.read_bytes()[:40])
+    Image.open(sorted(folder.rglob("*.png"))[11]).convert("RGBA").resize((31, 17)).save(
+        folder / "0" / "colour.png"
+    )
+    data = ("--calibration-data", folder, "--method", "minmax")
+    assert export_digits(tmp_path / "b", "--precision", "int8", *data, "--quiet") == 0
+    assert f"skipped {broken}" in capsys.readouterr().err
+
+
+def test_a_model_with_nan_weights_is_refused(scans, tmp_path, capsys):
+    import torch
+
+    from export.load import LoadOptions, load
+
+    weights = load("resnet20-digits", LoadOptions()).module.state_dict()
+    weights["layer2.0.conv1.weight"] = torch.full_like(weights["layer2.0.conv1.weight"], torch.nan)
+    torch.save(weights, tmp_path / "nan.pth")
+    words = ["cifar_resnet20", "--onnx", "--weights", str(tmp_path / "nan.pth"), "--channels", "1"]
+    data = ["--precision", "int8", "--calibration-data", str(scans / "calibration")]
+    assert main([*words, *data, "--output", str(tmp_path / "b")]) in (1, 2)
+    assert "nan" in capsys.readouterr().err.splitlines()[-1].lower()
+    assert not (tmp_path / "b").exists()
+
+
+def test_ranges_of_a_bundle_make_the_same_int8_again(export_digits, published, scans, tmp_path):
+    words = ("--precision", "int8", "--eval-data", scans / "judged", "--quiet")
+    assert export_digits(tmp_path / "b", *words, "--ranges", published / "ranges.json") == 0
+    before, after = (
+        json.loads((folder / "manifest.json").read_text())["files"]["model.int8.trt.onnx"]
+        for folder in (published, tmp_path / "b")
+    )
+    assert before == after
+
+
+def test_ranges_that_calibration_measured_are_taken(export_digits, published, scans, tmp_path):
+    file = tmp_path / "ranges.json"
+    words = ["--data", str(scans / "calibration"), "--method", "minmax", "--output", str(file)]
+    assert calibrate([str(published), *words, "--quiet"]) == 0
+    words = ("--precision", "int8", "--eval-data", scans / "judged", "--quiet")
+    assert export_digits(tmp_path / "b", *words, "--ranges", file) == 0
+
+
+def test_ranges_of_another_model_are_refused_by_what_differs(refused, published, scans):
+    words = ("--precision", "int8", "--eval-data", scans / "judged", "--mean", "0.4")
+    error = refused(*words, "--ranges", published / "ranges.json")
+    assert "stale: they were measured with another preprocessing" in error
+
+
+def test_a_part_of_the_calibration_folder_is_held_back_and_said(
+    export_digits, write_scans, tmp_path, capsys
+):
+    folder = write_scans(tmp_path / "scans", range(80))
+    data = ("--calibration-data", folder, "--method", "minmax")
+    assert export_digits(tmp_path / "b", "--precision", "int8", *data) == 0
+    out = capsys.readouterr().out
+    assert f"judged on 20 of 80 images in '{folder}', held back from calibration" in out
+    assert max(len(line) for line in out.splitlines() if "judged on" not in line) <= 100
+    assert json.loads((tmp_path / "b/ranges.json").read_text())["images"] == 60
+
+
+def test_float16_without_images_says_that_little_was_shown(export_digits, tmp_path, capsys):
+    assert export_digits(tmp_path / "b", "--precision", "fp16") == 0
+    said = capsys.readouterr().err
+    assert "warning: no images given: judged on the 10 sample images of the package" in said
+    assert "images of the package: no calibration images were given" in said
+
+
+def test_a_gate_that_fails_publishes_nothing_and_names_the_cause(
+    refused, write_scans, scans, tmp_path
+):
+    dim = write_scans(tmp_path / "dim", range(80), lambda scan: scan / 6)
+    words = ("--precision", "int8", "--calibration-data", dim, "--eval-data", scans / "judged")
+    error = refused(*words, "--method", "minmax", status=1)
+    assert "int8.trt fails its gate" in error
+    assert "explained by too few images, or unlike those judged by" in error
+    assert "nothing was published" in error
+
+
+def test_a_node_kept_in_float_runs_in_float_and_tells_what_it_costs(
+    export_digits, scans, tmp_path, capsys
+):
+    data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
+    kept = ("--keep-float", "layer2.0.conv1", "layer3.0.conv2", "--int8-rest", "fp16")
+    words = ("--precision", "int8", *kept, *data, "--method", "minmax", "--json")
+    assert export_digits(tmp_path / "b", *words) == 0
+    variants = json.loads(capsys.readouterr().out)["manifest"]["variants"]
+    for name, wide in (("int8.trt", "float16"), ("int8.cpu", "float32")):
+        assert variants[name]["kept_float"]["layer2.0.conv1"] == "asked for with --keep-float"
+        assert variants[name]["work"]["layers"]["layer2.0.conv1"]["precision"] == wide
+        assert variants[name]["work"]["layers"]["layer2.0.conv2"]["precision"] == "int8"
+    assert variants["int8.trt"]["opset"] == 19
+    assert variants["int8.cpu"]["kept_float_slowdown"] > 0
+
+
+def test_pixels_go_in_in_every_precision(export_digits, scans, tmp_path):
+    from runtime.bundle import Bundle
+    from runtime.verify import verify
+
+    data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
+    words = ("--precision", "fp16", "int8", "--input", "uint8-nhwc", *data)
+    assert export_digits(tmp_path / "b", *words, "--method", "minmax", "--quiet") == 0
+    bundle = Bundle.load(tmp_path / "b")
+    assert {v.input.dtype for v in bundle.manifest.variants.values()} == {"uint8"}
+    assert verify(bundle).passed
+
+
+def test_a_plan_has_an_engine_for_each_variant_of_the_model_as_it_would_be_exported(capsys):
+    asked = ["--classes", "2", "--channels", "1", "--resize", "144", "--crop", "128", "--json"]
+    words = ["plan", "resnet18", "--rtx", "sm86", "--precision", "fp32", "fp16", "int8", *asked]
+    assert main(words) == 0
+    document = json.loads(capsys.readouterr().out)
+    names = [engine["order"]["name"] for engine in document["engines"]]
+    assert names == ["fp32-rtx", "fp16-rtx", "int8.trt-rtx"]
+    assert document["parameters"] == 11_171_266
+    (profile,) = document["engines"][2]["order"]["options"]["profiles"]
+    assert profile["largest"] == [32, 1, 128, 128]
+    weights = [engine["preflight"]["memory"]["weights"] for engine in document["engines"]]
+    assert weights == sorted(weights, reverse=True)
