@@ -19,6 +19,7 @@ import dataclasses
 import warnings
 from collections import Counter
 
+import torch
 from torch import fx, nn
 
 from export.load import Classifier
@@ -34,15 +35,24 @@ def fold(classifier: Classifier) -> Classifier:
 def fold_batchnorm(module: nn.Module) -> nn.Module:
     """Return a float32 copy of an eval-mode module, with its BatchNorm2d folded where it can be.
 
-    The module itself is not changed.
+    The module itself is not changed. The copy's weights lie in memory as torch lays out new ones:
+    those of a checkpoint may lie channels last, and the graph would then put every map back into
+    that order behind the pooling.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.fx.experimental announces itself as experimental
         from torch.fx.experimental.optimization import fuse
 
         if not _traces_each_layer_once(module):
-            return copy.deepcopy(module)
-        return fuse(copy.deepcopy(module).double(), inplace=True).float()
+            return _laid_out_plainly(copy.deepcopy(module))
+        return _laid_out_plainly(fuse(copy.deepcopy(module).double(), inplace=True).float())
+
+
+def _laid_out_plainly(module: nn.Module) -> nn.Module:
+    for parameter in module.parameters():
+        # Not contiguous(): with one input channel, weights that lie channels last are that already.
+        parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+    return module
 
 
 def _traces_each_layer_once(module: nn.Module) -> bool:

@@ -78,3 +78,12 @@ def test_what_cannot_be_folded_is_left_alone_and_computes_the_same(kind):
     folded = fold_batchnorm(module)
     assert norms(folded) == norms(module)
     assert torch.equal(folded(IMAGES), module(IMAGES))
+
+
+def test_weights_that_lie_channels_last_are_laid_out_as_new_ones():
+    stem = nn.Conv2d(1, 8, 3)
+    stem.weight.data = torch.empty_strided((8, 1, 3, 3), (9, 1, 3, 1)).normal_()
+    module = nn.Sequential(stem, nn.BatchNorm2d(8)).eval()
+    assert module[0].weight.is_contiguous()  # which is why it cannot be told by that
+    folded = dict(fold_batchnorm(module).named_parameters())["0.weight"]
+    assert folded.stride() == (9, 9, 3, 1)

@@ -1,5 +1,6 @@
 """Tracing: dynamic where it was asked for, in the model's own names, of the asked opset."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -124,3 +125,9 @@ def test_a_module_that_cannot_be_exported_is_one_line(digits):
     with pytest.raises(TraceError) as error:
         trace(dataclasses.replace(digits, module=Unexportable().eval()))
     assert "\n" not in str(error.value)
+
+
+def test_weights_that_lie_channels_last_leave_no_rearrangement_behind_the_pooling(digits):
+    module = copy.deepcopy(digits.module).to(memory_format=torch.channels_last)
+    graph = trace(fold(dataclasses.replace(digits, module=module)))
+    assert {"Gather", "Reshape"}.isdisjoint(node.op_type for node in graph.graph)
