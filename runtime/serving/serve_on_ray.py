@@ -6,12 +6,13 @@ that dies. What it had accepted dies with it, and those clients get an error: th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
-import queue
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,6 @@ def serve_on_ray(
         port = sock.getsockname()[1]  # Ray takes it as soon as it is free again
     _prove(sources, order, screen)
     warn_of_strangers(place, screen)
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     with ray_session(replicas.address):
         from ray import serve
 
@@ -80,15 +80,14 @@ def serve_on_ray(
         serve.start(http_options={"host": place.host, "port": port})
         with screen.step("deploy"):
             deploy(sources, order, place.token, replicas)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda given, _: signals.put(given))
         url = f"http://{place.host}:{port}"
         versions = {source.name: list(order.versions) for source in sources}
-        screen.document({"url": url, "models": versions})
-        screen.result(url)
-        sys.stdout.flush()  # whoever started this waits for that line
-        while signals.get() == signal.SIGHUP:
-            _roll_out(sources, order, place, replicas, screen)
+        with _signals() as wait:
+            screen.document({"url": url, "models": versions})
+            screen.result(url)
+            sys.stdout.flush()  # whoever started this waits for that line
+            while wait() == signal.SIGHUP:
+                _roll_out(sources, order, place, replicas, screen)
         serve.shutdown()  # type: ignore[no-untyped-call]
     screen.note("stopped")
 
@@ -134,6 +133,31 @@ def deploy(sources: Sequence[Source], order: Order, token: str, replicas: Replic
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise BackendError(f"Ray Serve cannot deploy the bundles ({reason})") from None
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[Callable[[], int]]:
+    """Yield what waits for the next of SIGTERM, SIGINT and SIGHUP and returns it.
+
+    The kernel may hand a signal to one of Ray's threads. Python then only notes it, and a main
+    thread that waits for a lock would sleep on; what is written to a socket wakes it.
+    """
+    ours = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    reader, writer = socket.socketpair()
+    writer.settimeout(0)
+
+    def wait() -> int:
+        return next(number for number in iter(lambda: reader.recv(1)[0], None) if number in ours)
+
+    with reader, writer:
+        before = {number: signal.signal(number, lambda *_: None) for number in ours}
+        descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield wait
+        finally:
+            signal.set_wakeup_fd(descriptor)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _roll_out(

@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -151,11 +152,14 @@ def test_changed_bundle_is_rolled_out_and_no_request_fails(server, folder, publi
     new = expected(publish_tiny(folder, seed=5))
 
     def roll_out():
+        overdue = threading.Timer(60, server.process.kill)  # its pipe then ends, and the test
+        overdue.start()
         server.process.send_signal(signal.SIGHUP)
         line = ""
         while not line.startswith("roll out"):
             line = server.process.stderr.readline()
             assert line
+        overdue.cancel()
 
     answers, retries = while_asking(server, roll_out)
     assert retries == 0
