@@ -16,21 +16,40 @@ __all__ = [
     "PRECISION_WORDS",
     "CalibrationData",
     "CalibrationImages",
+    "Channels",
+    "Classes",
+    "Crop",
     "EdgeName",
+    "Ema",
     "EvalData",
     "EvalImages",
+    "FromRgb",
+    "Head",
+    "Init",
     "Input",
     "Int8Rest",
+    "Interpolation",
     "Json",
     "KeepFloat",
+    "Labels",
+    "ListModels",
     "MaxDrop",
+    "Mean",
     "Method",
+    "Name",
+    "Onnx",
     "Opset",
+    "Output",
+    "ParityBudget",
     "Precisions",
     "Quiet",
     "Ranges",
+    "Resize",
+    "Seed",
     "Static",
+    "Std",
     "Tensorrt",
+    "Weights",
     "parse_input",
     "parse_numbers",
     "parse_precisions",
@@ -39,6 +58,35 @@ __all__ = [
     "split_words",
 ]
 
+Name = Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")]
+Onnx = Annotated[bool, typer.Option("--onnx", help="Make an ONNX bundle.")]
+ListModels = Annotated[bool, typer.Option("--list", help="Show every model.")]
+Output = Annotated[
+    Path | None, typer.Option(help="The bundle's folder.  [default: artifacts/NAME]")
+]
+Weights = Annotated[
+    str, typer.Option(help="random, imagenet, or a checkpoint file; what suits, if not given.")
+]
+Ema = Annotated[bool, typer.Option("--ema", help="Take the file's average over steps (EMA).")]
+Seed = Annotated[int, typer.Option(help="Of random weights.")]
+Init = Annotated[
+    str, typer.Option(help="Law of random weights: scattered, kaiming, torch, normal.")
+]
+Classes = Annotated[int | None, typer.Option(min=1, help="Number of classes.")]
+Channels = Annotated[int | None, typer.Option(min=1, help="Number of input channels.")]
+FromRgb = Annotated[
+    str, typer.Option(help="RGB weights for --channels N: repeat, mean, sum, luma, adapter.")
+]
+Head = Annotated[str, typer.Option(help="What it gives: logits, features or stages.")]
+Labels = Annotated[Path | None, typer.Option(help="Text file, one label a line.")]
+Resize = Annotated[int | None, typer.Option(help="Shorter side, in pixels.")]
+Crop = Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")]
+Mean = Annotated[str, typer.Option(help="M[,M,M], for values of 0 to 1.")]
+Std = Annotated[str, typer.Option(help="S[,S,S], for values of 0 to 1.")]
+Interpolation = Annotated[str | None, typer.Option(help="bilinear or bicubic.")]
+ParityBudget = Annotated[
+    float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
+]
 Tensorrt = Annotated[bool, typer.Option("--tensorrt", help="Build with TensorRT; needs a GPU.")]
 EdgeName = Annotated[
     str, typer.Option(metavar="KIND", help="Pack for a device: jetson, rtx or generic.")

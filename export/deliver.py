@@ -14,6 +14,7 @@ from export.answers import Answers
 from export.check import Check, check
 from export.fold import fold
 from export.grid import Grid, plan_grid, plan_static_grid
+from export.input_shape import input_shape
 from export.load import Classifier, LoadOptions, load
 from export.models.count import count_macs, count_parameters
 from export.normalising import normalising
@@ -22,12 +23,14 @@ from export.pixels import normalise_inside
 from export.recipes import float32, float32_static
 from export.samples import sample_images
 from export.simplify import Simplification
+from export.variants.check_kept import check_kept
 from export.variants.evaluation import choose_evaluation
 from export.variants.made import Form
 from export.variants.make_variants import Task, Variants, make_variants
 from export.variants.order import PrecisionOrder
 from export.variants.raise_failures import raise_failures
 from runtime.bundle import Bundle
+from runtime.engine_orders import EngineRequest, decide_options
 from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo
 from runtime.parity import ParityReport
@@ -53,6 +56,9 @@ class Order:
     """What the parity grid may cost each runner, in 10^9 multiply-accumulates."""
     precision: PrecisionOrder
     """The variants."""
+    engines: tuple[EngineRequest, ...] = ()
+    """What will be built of the bundle, here or on a device: what the model cannot have is refused
+    before it is exported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,7 @@ def deliver(order: Order, screen: Screen) -> Delivery:
         classifier = load(order.name, order.options)
         model = _describe(classifier)
         step.detail = f"{model.parameters:,} parameters, {_origin(classifier)}"
+    _check_engines(order, classifier)
     for note in classifier.notes:
         screen.note(f"{'':<12}           {note}")
     task = _task(order, classifier, screen)
@@ -86,6 +93,7 @@ def deliver(order: Order, screen: Screen) -> Delivery:
     # PyTorch computes while the graph is traced.
     with Answers(_asked(order, classifier), grid.cases) as answers:
         simplification = _simplified(order, folded, screen)
+        check_kept(order.precision, simplification.graph)
         graph = _fed(order, classifier, simplification.graph)
         data = stamp(graph, classifier, order.pixels)
         verdict = check(answers, folded, data, grid, screen)
@@ -128,6 +136,12 @@ def _task(order: Order, classifier: Classifier, screen: Screen) -> Task | None:
     asked = _asked(order, classifier)
     evaluation = choose_evaluation(order.precision, classifier, screen)
     return Task(order=order.precision, classifier=asked, evaluation=evaluation)
+
+
+def _check_engines(order: Order, classifier: Classifier) -> None:
+    shape = input_shape(order.static_shape, classifier.in_channels, order.pixels)
+    for request in order.engines:
+        decide_options(shape, classifier.image, request, order.pixels)
 
 
 def _describe(classifier: Classifier) -> ModelInfo:

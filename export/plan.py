@@ -13,6 +13,7 @@ from torch import nn
 
 from export.channels import for_channels
 from export.edge import Edge, trtexec_commands
+from export.input_shape import input_shape
 from export.load import LoadOptions, load
 from export.models.catalogue import find
 from export.models.count import count_macs, count_parameters
@@ -21,7 +22,7 @@ from export.prepare import prepare_image
 from export.trace import INPUT_NAME as IMAGES_NAME
 from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
 from runtime.gpu import Gpu
-from runtime.image_spec import CHANNEL_AXES, ImageSpec
+from runtime.image_spec import ImageSpec
 from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
 from runtime.preflight import Machine, Preflight, look_around, preflight
@@ -155,8 +156,7 @@ def _model(name: str, options: LoadOptions) -> _Model:
 
 def _variants(order: PlanOrder, model: _Model, macs: int) -> Iterator[tuple[str, Variant]]:
     """Yield the variants that TensorRT would read; float32 is always one."""
-    dimensions = list(map(str, order.shape or ("batch", model.channels, "height", "width")))
-    dimensions.insert(CHANNEL_AXES[order.pixels or "NCHW"], dimensions.pop(1))
+    shape = input_shape(order.shape, model.channels, order.pixels)
     side = model.image.crop
     for wanted, name, precision in _PLANNED:
         if wanted in order.precisions or wanted == "fp32":
@@ -169,7 +169,7 @@ def _variants(order: PlanOrder, model: _Model, macs: int) -> Iterator[tuple[str,
                     input=TensorInfo(
                         name=PIXELS_NAME if order.pixels else IMAGES_NAME,
                         dtype="uint8" if order.pixels else "float",
-                        shape=tuple(dimensions),
+                        shape=shape,
                     ),
                     output=TensorInfo(
                         name="logits", dtype="float", shape=("batch", str(model.classes))

@@ -110,7 +110,8 @@ def _add_profiles(
     images = network.get_input(0)
     shape = tuple(images.shape)
     for profile in profiles:
-        _check_fits(profile, shape)
+        if not profile.fits([None if side < 0 else side for side in shape]):
+            raise OptionError(f"profile: given {profile}; the graph takes images {_show(shape)}")
     if -1 not in shape:
         return
     if not profiles:
@@ -128,14 +129,6 @@ def _add_profiles(
         )
         if config.add_optimization_profile(ranges) < 0:
             raise EngineError(f"profile {profile}: {library.take_errors()}")
-
-
-def _check_fits(profile: Profile, shape: tuple[int, ...]) -> None:
-    for given in (profile.smallest, profile.largest):
-        if len(given) != len(shape) or any(
-            fixed not in (-1, side) for fixed, side in zip(shape, given, strict=True)
-        ):
-            raise OptionError(f"profile: given {profile}; the graph takes images {_show(shape)}")
 
 
 def _show(shape: tuple[int, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runtime.engine_options import EngineOptions
@@ -11,9 +11,9 @@ from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
 from runtime.manifest import Engine, Variant
 from runtime.precision import PrecisionPromise
-from runtime.profile import Profile, default_profiles, parse_profile
+from runtime.profile import Profile, check_profile, default_profiles, parse_profile
 
-__all__ = ["EngineOrder", "EngineRequest", "order_engines"]
+__all__ = ["EngineOrder", "EngineRequest", "decide_options", "order_engines"]
 
 _SHORT = {"tensorrt": "trt", "tensorrt_rtx": "rtx"}
 _TURING = "sm75"
@@ -21,7 +21,11 @@ _TURING = "sm75"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRequest:
-    """Which engines of a bundle are wanted."""
+    """Which engines of a bundle are wanted.
+
+    Raises:
+        OptionError: if a target cannot be built for, or a profile is one of no model.
+    """
 
     options: EngineOptions = field(default_factory=EngineOptions)
     """All but the profiles and the targets."""
@@ -31,6 +35,12 @@ class EngineRequest:
     """As `parse_profile` takes them; none stands for what suits the bundle."""
     variants: tuple[str, ...] = ()
     """Which of the bundle; none stands for all that TensorRT reads as they are meant."""
+
+    def __post_init__(self) -> None:
+        for profile in self.profiles:
+            check_profile(profile)
+        for targets in _split(self.targets):
+            dataclasses.replace(self.options, target_sms=targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +71,32 @@ def order_engines(
     """
     orders = []
     for variant, promise in _readable(variants, request.variants):
-        profiles = _profiles(image, pixels, variants[variant], request.profiles)
-        for targets in _split(request.targets):
-            options = dataclasses.replace(request.options, profiles=profiles, target_sms=targets)
+        for options in decide_options(variants[variant].input.shape, image, request, pixels):
             name = _name(variant, options)
             engine = Engine(file=f"{name}.plan", variant=variant)
             orders.append(EngineOrder(name=name, engine=engine, promise=promise, options=options))
     return tuple(orders)
+
+
+def decide_options(
+    shape: Sequence[str], image: ImageSpec, request: EngineRequest, pixels: str = ""
+) -> tuple[EngineOptions, ...]:
+    """Return the options of each engine that a request makes of one graph.
+
+    Args:
+        shape: of the graph's input, each dimension a number, or the name of one that may vary.
+        image: of the bundle.
+        request: what is wanted.
+        pixels: of the bundle.
+
+    Raises:
+        OptionError: if the graph does not take a profile, or the options cannot be had together.
+    """
+    profiles = _profiles(shape, image, request.profiles, pixels)
+    return tuple(
+        dataclasses.replace(request.options, profiles=profiles, target_sms=targets)
+        for targets in _split(request.targets)
+    )
 
 
 def _readable(
@@ -95,12 +124,16 @@ def _readable(
 
 
 def _profiles(
-    image: ImageSpec, pixels: str, variant: Variant, texts: tuple[str, ...]
+    shape: Sequence[str], image: ImageSpec, texts: tuple[str, ...], pixels: str
 ) -> tuple[Profile, ...]:
     side, channels = image.crop, image.channel_count
     if not texts:
-        return default_profiles(variant.input.shape, side)
-    return tuple(parse_profile(text, channels, side, pixels or "NCHW") for text in texts)
+        return default_profiles(shape, side)
+    profiles = tuple(parse_profile(text, channels, side, pixels or "NCHW") for text in texts)
+    for profile in profiles:
+        if not profile.fits([int(given) if given.isdigit() else None for given in shape]):
+            raise OptionError(f"profile: given {profile}; the graph takes images {'x'.join(shape)}")
+    return profiles
 
 
 def _split(targets: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES
 
-__all__ = ["Profile", "Shape", "default_profiles", "parse_profile"]
+__all__ = ["Profile", "Shape", "check_profile", "default_profiles", "parse_profile"]
 
 Shape = tuple[int, int, int, int]
 """Of images: batch, channels, height, width; of pixels that lie as NHWC: batch, height, width,
@@ -31,12 +31,7 @@ class Profile:
     largest: Shape
 
     def __post_init__(self) -> None:
-        sides = zip(self.smallest, self.tuned, self.largest, strict=True)
-        if not all(1 <= low <= middle <= high for low, middle, high in sides):
-            raise OptionError(
-                f"profile: given {self}; expected 1 <= smallest <= tuned <= largest in every "
-                "dimension"
-            )
+        _check_order(str(self), (self.smallest, self.tuned, self.largest))
 
     def __str__(self) -> str:
         shapes = (self.smallest, self.tuned, self.largest)
@@ -46,6 +41,16 @@ class Profile:
     def is_fixed(self) -> bool:
         """Whether it accepts one shape only."""
         return self.smallest == self.largest
+
+    def fits(self, fixed: Sequence[int | None]) -> bool:
+        """Return whether a graph whose dimensions are these, None if they may vary, takes it all.
+
+        That is so where both ends have the graph's own number wherever it has one.
+        """
+        return len(fixed) == len(self.smallest) and all(
+            side is None or side == low == high
+            for side, low, high in zip(fixed, self.smallest, self.largest, strict=True)
+        )
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Return whether images of that shape are within the profile."""
@@ -76,6 +81,15 @@ def _complete(shape: Sequence[str], free: Shape) -> Shape:
     return batch, first, second, third
 
 
+def check_profile(text: str) -> None:
+    """Return if the text can be a profile of some model; `parse_profile` tells of which.
+
+    Raises:
+        OptionError: if it is a profile of none.
+    """
+    _check_order(text, [_parse_sides(part) for part in _split(text)])
+
+
 def parse_profile(text: str, channels: int, side: int, layout: str = "NCHW") -> Profile:
     """Return the profile that a command line names as smallest:tuned:largest, or as one shape.
 
@@ -92,17 +106,22 @@ def parse_profile(text: str, channels: int, side: int, layout: str = "NCHW") -> 
     """
     own = [side, side, side]
     own[CHANNEL_AXES[layout] - 1] = channels
-    shapes = [_parse_shape(part, own, layout) for part in text.split(":")]
-    if len(shapes) == 1:
-        shapes *= 3
-    if len(shapes) != 3:
+    smallest, tuned, largest = (_parse_shape(part, own, layout) for part in _split(text))
+    return Profile(smallest=smallest, tuned=tuned, largest=largest)
+
+
+def _split(text: str) -> list[str]:
+    """Return the texts of three shapes; one shape alone is all three."""
+    parts = text.split(":")
+    if len(parts) not in (1, 3):
         raise OptionError(
             f"profile: given '{text}'; expected smallest:tuned:largest, such as 1:8:32"
         )
-    return Profile(smallest=shapes[0], tuned=shapes[1], largest=shapes[2])
+    return parts if len(parts) == 3 else parts * 3
 
 
-def _parse_shape(text: str, own: Sequence[int], layout: str) -> Shape:
+def _parse_sides(text: str, layout: str = "NCHW", own: Sequence[int] = (3, 224, 224)) -> list[int]:
+    """Return a batch alone, or a batch with three sides; `own` are those to give as an example."""
     parts = text.split("x")
     if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) not in (1, 4):
         names = " x ".join(_NAMES[letter] for letter in layout)
@@ -110,7 +129,19 @@ def _parse_shape(text: str, own: Sequence[int], layout: str) -> Shape:
             f"profile: given the shape '{text}'; expected a batch such as 8, or all of {names}, "
             f"such as {'x'.join(map(str, (8, *own)))}"
         )
-    sides = [int(part) for part in parts]
+    return [int(part) for part in parts]
+
+
+def _check_order(given: str, shapes: Sequence[Sequence[int]]) -> None:
+    # A batch beside whole shapes is compared with theirs; its sides are the model's own.
+    if not all(1 <= low <= middle <= high for low, middle, high in zip(*shapes, strict=False)):
+        raise OptionError(
+            f"profile: given {given}; expected 1 <= smallest <= tuned <= largest in every dimension"
+        )
+
+
+def _parse_shape(text: str, own: Sequence[int], layout: str) -> Shape:
+    sides = _parse_sides(text, layout, own)
     batch, first, second, third = sides if len(sides) == 4 else (*sides, *own)
     axis = CHANNEL_AXES[layout]
     given, channels = (batch, first, second, third)[axis], own[axis - 1]

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from export.arguments import (
     PRECISION_WORDS,
     CalibrationData,
     CalibrationImages,
+    Channels,
+    Classes,
+    Crop,
     EdgeName,
+    Ema,
     EvalData,
     EvalImages,
+    FromRgb,
+    Head,
+    Init,
     Input,
     Int8Rest,
+    Interpolation,
     Json,
     KeepFloat,
+    Labels,
+    ListModels,
     MaxDrop,
+    Mean,
     Method,
+    Name,
+    Onnx,
     Opset,
+    Output,
+    ParityBudget,
     Precisions,
     Quiet,
     Ranges,
+    Resize,
+    Seed,
     Static,
+    Std,
     Tensorrt,
+    Weights,
     parse_input,
     parse_numbers,
     parse_precisions,
@@ -52,48 +70,39 @@ from runtime.engine_options import EngineOptions
 from runtime.errors import OptionError
 from runtime.terminal import Screen, instant_interrupt
 
+if TYPE_CHECKING:
+    from export.deliver import Order
+    from export.edge import Edge
+    from runtime.engine_orders import EngineRequest
+
 __all__ = ["model"]
 
 WORD_LISTS = {"--rtx": GPU_TARGETS, **PRECISION_WORDS}
 
 
 def model(
-    name: Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")] = "",
-    onnx: Annotated[bool, typer.Option("--onnx", help="Make an ONNX bundle.")] = False,
-    list_models: Annotated[bool, typer.Option("--list", help="Show every model.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="The bundle's folder.  [default: artifacts/NAME]")
-    ] = None,
-    weights: Annotated[
-        str, typer.Option(help="random, imagenet, or a checkpoint file; what suits, if not given.")
-    ] = "",
-    ema: Annotated[
-        bool, typer.Option("--ema", help="Take the file's average over steps (EMA).")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
-    init: Annotated[
-        str, typer.Option(help="Law of random weights: scattered, kaiming, torch, normal.")
-    ] = "",
-    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
-    channels: Annotated[int | None, typer.Option(min=1, help="Number of input channels.")] = None,
-    from_rgb: Annotated[
-        str, typer.Option(help="RGB weights for --channels N: repeat, mean, sum, luma, adapter.")
-    ] = "",
-    head: Annotated[
-        str, typer.Option(help="What it gives: logits, features or stages.")
-    ] = "logits",
-    labels: Annotated[Path | None, typer.Option(help="Text file, one label a line.")] = None,
-    resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")] = None,
-    mean: Annotated[str, typer.Option(help="M[,M,M], for values of 0 to 1.")] = "",
-    std: Annotated[str, typer.Option(help="S[,S,S], for values of 0 to 1.")] = "",
-    interpolation: Annotated[str | None, typer.Option(help="bilinear or bicubic.")] = None,
+    name: Name = "",
+    onnx: Onnx = False,
+    list_models: ListModels = False,
+    output: Output = None,
+    weights: Weights = "",
+    ema: Ema = False,
+    seed: Seed = 0,
+    init: Init = "",
+    classes: Classes = None,
+    channels: Channels = None,
+    from_rgb: FromRgb = "",
+    head: Head = "logits",
+    labels: Labels = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    mean: Mean = "",
+    std: Std = "",
+    interpolation: Interpolation = None,
     opset: Opset = 18,
     static: Static = "",
     input: Input = "float32",
-    parity_budget: Annotated[
-        float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
-    ] = 12.0,
+    parity_budget: ParityBudget = 12.0,
     precision: Precisions = "fp32",
     calibration_data: CalibrationData = None,
     calibration_images: CalibrationImages = 512,
@@ -124,16 +133,9 @@ def model(
     screen = Screen(json=json, quiet=quiet)
     require_extra()
     if list_models:
-        from export.show import show_catalogue
-
-        show_catalogue(screen)
+        _list_models(screen)
         return
-    if not name:
-        raise OptionError(
-            "no model given; see them with --list, then: python -m export NAME --onnx"
-        )
-    if not onnx and not edge:
-        raise OptionError(f"nothing to make of {name}; say what: python -m export {name} --onnx")
+    _refuse_nothing(name, edge, onnx=onnx)
     engine_options = EngineOptions(
         workspace_mib=workspace,
         optimization_level=level,
@@ -144,65 +146,113 @@ def model(
         strip_weights=strip,
         dla_core=dla,
     )
+    # Refused, if need be, before seconds go into importing PyTorch.
     requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
+    plain = _plain_request(engine_options, profile, needed=bool(requests or edge))
     with instant_interrupt():
-        from export.deliver import Order, deliver
-        from export.diagnose import MisfitError
-        from export.edge import find_edge
-        from export.equip import device_request, equip
+        from export.deliver import Order
         from export.load import LoadOptions
-        from export.show import show_delivery, show_misfits
         from export.variants.order import PrecisionOrder
-        from runtime.engine_orders import EngineRequest
-        from runtime.show_engines import raise_failures
 
-    precisions = PrecisionOrder(
-        precisions=parse_precisions(precision),
-        calibration_data=calibration_data,
-        ranges=ranges,
-        eval_data=eval_data,
-        images=calibration_images,
-        eval_images=eval_images,
-        method=method,
-        int8_rest=int8_rest,
-        keep_float=split_words(keep_float),
-        max_drop=max_drop,
-    )
-    device = find_edge(edge, opset) if edge else None
-    plain = EngineRequest(options=engine_options, profiles=tuple(profile))
-    packed = None if device is None else (device, device_request(requests, device, plain))
-    options = LoadOptions(
-        weights=weights,
-        ema=ema,
-        seed=seed,
-        init=init,
-        classes=classes,
-        channels=channels,
-        from_rgb=from_rgb,
-        head=head,
-        labels=labels,
-        resize=resize,
-        crop=crop,
-        mean=parse_numbers("--mean", mean),
-        std=parse_numbers("--std", std),
-        interpolation=interpolation,
-    )
+    pack = _pack_for(edge, opset, requests, plain)
     order = Order(
         name=name,
-        options=options,
+        options=LoadOptions(
+            weights=weights,
+            ema=ema,
+            seed=seed,
+            init=init,
+            classes=classes,
+            channels=channels,
+            from_rgb=from_rgb,
+            head=head,
+            labels=labels,
+            resize=resize,
+            crop=crop,
+            mean=parse_numbers("--mean", mean),
+            std=parse_numbers("--std", std),
+            interpolation=interpolation,
+        ),
         output=output or Path("artifacts") / _folder(name, weights, edge),
         opset=opset,
         static_shape=parse_shape(static),
         pixels=parse_input(input),
         parity_budget_gmacs=parity_budget,
-        precision=precisions,
+        precision=PrecisionOrder(
+            precisions=parse_precisions(precision),
+            calibration_data=calibration_data,
+            ranges=ranges,
+            eval_data=eval_data,
+            images=calibration_images,
+            eval_images=eval_images,
+            method=method,
+            int8_rest=int8_rest,
+            keep_float=split_words(keep_float),
+            max_drop=max_drop,
+        ),
+        engines=requests if pack is None else (*requests, pack[1]),
     )
+    _export(order, requests, pack, timing_cache, screen)
+
+
+def _list_models(screen: Screen) -> None:
+    from export.show import show_catalogue
+
+    show_catalogue(screen)
+
+
+def _refuse_nothing(name: str, edge: str, *, onnx: bool) -> None:
+    if not name:
+        raise OptionError(
+            "no model given; see them with --list, then: python -m export NAME --onnx"
+        )
+    if not onnx and not edge:
+        raise OptionError(f"nothing to make of {name}; say what: python -m export {name} --onnx")
+
+
+def _plain_request(
+    options: EngineOptions, profiles: Sequence[str], *, needed: bool
+) -> EngineRequest:
+    """Return how to build engines of TensorRT."""
+    from runtime.engine_orders import EngineRequest
+
+    if profiles and not needed:
+        raise OptionError("--profile: given without engines; expected --tensorrt, --rtx or --edge")
+    return EngineRequest(options=options, profiles=tuple(profiles))
+
+
+def _pack_for(
+    edge: str, opset: int, requests: Sequence[EngineRequest], plain: EngineRequest
+) -> tuple[Edge, EngineRequest] | None:
+    """Return the kind of device, and how engines are to be built on it; None if for none."""
+    if not edge:
+        return None
+    from export.edge import find_edge
+    from export.equip import device_request
+
+    device = find_edge(edge, opset)
+    return device, device_request(requests, device, plain)
+
+
+def _export(
+    order: Order,
+    requests: Sequence[EngineRequest],
+    pack: tuple[Edge, EngineRequest] | None,
+    timings: Path | None,
+    screen: Screen,
+) -> None:
+    from export.deliver import deliver
+    from export.diagnose import MisfitError
+    from export.equip import equip
+    from export.show import show_delivery, show_misfits
+    from runtime.show_engines import raise_failures
+
     try:
         delivery = deliver(order, screen)
     except MisfitError as error:
         show_misfits(error.diagnosis, screen)
         raise
-    equipment = equip(delivery.bundle, requests, packed, timing_cache, screen)
+    equipment = equip(delivery.bundle, requests, pack, timings, screen)
     show_delivery(delivery, equipment, screen)
     raise_failures(equipment.engines, screen)
 

@@ -8,11 +8,16 @@ import typer
 
 from export.arguments import (
     PRECISION_WORDS,
+    Channels,
+    Classes,
+    Crop,
     EdgeName,
     Input,
     Json,
+    Name,
     Opset,
     Precisions,
+    Resize,
     Static,
     Tensorrt,
     parse_input,
@@ -43,12 +48,12 @@ WORD_LISTS = {"--rtx": GPU_TARGETS, "--precision": PRECISION_WORDS["--precision"
 
 
 def plan(
-    name: Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")],
+    name: Name,
     weights: Annotated[str, typer.Option(help="A checkpoint file, as export takes it.")] = "",
-    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
-    channels: Annotated[int | None, typer.Option(min=1, help="Number of input channels.")] = None,
-    resize: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the centre crop, in pixels.")] = None,
+    classes: Classes = None,
+    channels: Channels = None,
+    resize: Resize = None,
+    crop: Crop = None,
     precision: Precisions = "fp32",
     tensorrt: Tensorrt = False,
     rtx: Rtx = "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,6 @@ from export.variants.order import PrecisionOrder
 from export.variants.search import search
 from export.variants.vnni import has_vnni
 from export.verdict.gates import FAIL
-from runtime.errors import OptionError
 from runtime.judgement import Judgement
 from runtime.terminal import Screen
 
@@ -79,7 +77,6 @@ def make_variants(
         DeployError: if the images, the ranges or the options cannot be used.
     """
     order = task.order
-    _refuse_unknown(order, graph)
     line = _Line(order, task.classifier, graph, form, task.evaluation, screen)
     ranges = line.find_ranges(checkpoint) if "int8" in order.precisions else None
     unsafe = line.find_unsafe()
@@ -178,13 +175,3 @@ class _Line:
         folder, count = self.order.calibration_data, self.order.images
         files, _ = choose_images(folder, count, self.evaluation.files)
         return files
-
-
-def _refuse_unknown(order: PrecisionOrder, graph: ir.Model) -> None:
-    """Ask before minutes of calibration whether the nodes to keep are there."""
-    names = [str(node.name) for node in graph.graph]
-    unknown = [] if order.searches else [n for n in order.keep_float if n not in names]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], names, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; it has '{names[0]}' and others"
-        raise OptionError(f"--keep-float: the graph has no node '{unknown[0]}'{hint}")

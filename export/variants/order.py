@@ -61,6 +61,7 @@ class PrecisionOrder:
                 "--eval-data: given for float32 alone, which is judged against PyTorch over a grid "
                 "of shapes; expected --precision fp16 or int8 with it"
             )
+        self._refuse_missing()
 
     @property
     def reduced(self) -> bool:
@@ -104,6 +105,21 @@ class PrecisionOrder:
             self.calibration(Path(), ())  # which refuses what it cannot work with
         if AUTOMATIC in self.keep_float and not self.searches:
             raise OptionError("--keep-float: given auto and names; expected auto, or names")
+
+    def _refuse_missing(self) -> None:
+        for option, folder in (
+            ("--calibration-data", self.calibration_data),
+            ("--eval-data", self.eval_data),
+        ):
+            if folder is not None and not folder.is_dir():
+                raise OptionError(
+                    f"{option}: there is no folder '{folder}'; expected one with images"
+                )
+        if self.ranges is not None and not self.ranges.is_file():
+            raise OptionError(
+                f"--ranges: there is no file '{self.ranges}'; make it with: "
+                "python -m calibration BUNDLE --data FOLDER"
+            )
 
     def _refuse_int8_options(self) -> None:
         for option, given in (

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from runtime.engine_options import EngineOptions
-from runtime.engine_orders import EngineRequest, order_engines
+from runtime.engine_orders import EngineRequest, decide_options, order_engines
 from runtime.errors import OptionError
 from runtime.precision import PrecisionPromise
 
@@ -60,6 +60,26 @@ def test_a_dla_with_a_range_of_batches_is_refused(order):
 def test_a_profile_that_cannot_be_is_refused(order, profile):
     with pytest.raises(OptionError, match="profile: given"):
         order(EngineRequest(profiles=(profile,)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"profiles": ("8:4:2",)}, "profile: given 8:4:2"),
+        ({"targets": ("sm86", "sm86")}, "expected each once"),
+        ({"targets": ("sm75", "current", "sm86")}, "builds for current only alone"),
+        ({"targets": ("ampere",)}, "expected sm86 or the like"),
+    ],
+)
+def test_a_request_that_no_bundle_can_fulfil_is_none(wrong, message):
+    with pytest.raises(OptionError, match=message):
+        EngineRequest(options=RTX, **wrong)
+
+
+def test_a_profile_of_another_shape_than_the_graphs_is_refused(promising_bundle):
+    image = promising_bundle.manifest.image
+    with pytest.raises(OptionError, match="the graph takes images 2x3x16x16"):
+        decide_options(("2", "3", "16", "16"), image, EngineRequest(profiles=("1:2:4",)))
 
 
 def test_a_variant_that_tensorrt_misreads_gets_no_engine(order, promising_bundle):

@@ -1,7 +1,7 @@
 import pytest
 
 from runtime.errors import OptionError
-from runtime.profile import Profile, default_profiles, parse_profile
+from runtime.profile import Profile, check_profile, default_profiles, parse_profile
 
 UP_TO_8 = Profile(smallest=(1, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(8, 3, 224, 224))
 FIXED = Profile(smallest=(4, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(4, 3, 224, 224))
@@ -43,6 +43,35 @@ def test_a_profile_reads_its_own_text():
 def test_what_is_no_profile_is_refused(text):
     with pytest.raises(OptionError, match=r"^profile: given"):
         parse_profile(text, channels=3, side=224)
+
+
+@pytest.mark.parametrize(
+    "text", ["1:8:32", "4", "4x1x8x8", "1:4x3x8x8:8", "1x9x8x8:2x9x8x8:4x9x9x9"]
+)
+def test_a_profile_of_some_model_passes_without_the_model(text):
+    check_profile(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["8:4:2", "0:1:2", "1:2", "a", "1:8x3x8x8:4", "1x3x9x8:2x3x8x8:4x3x9x8"]
+)
+def test_a_profile_of_no_model_is_refused_without_the_model(text):
+    with pytest.raises(OptionError, match=r"^profile: given"):
+        check_profile(text)
+
+
+@pytest.mark.parametrize(
+    ("graph", "fits"),
+    [
+        ((None, 3, None, None), True),
+        ((None, 3, 224, 224), True),
+        ((4, 3, 224, 224), False),
+        ((None, 1, None, None), False),
+        ((None, None, None), False),
+    ],
+)
+def test_a_profile_fits_a_graph_that_takes_all_of_it(graph, fits):
+    assert UP_TO_8.fits(graph) is fits
 
 
 def test_a_profile_of_other_channels_is_refused():

@@ -41,11 +41,33 @@ def test_int8_without_images_says_what_it_needs(refused):
         (["--precision", "fp16", "--int8-rest", "fp16"], "--int8-rest: given without int8"),
         (["--ranges", "r.json"], "--ranges: given without int8; expected --precision int8"),
         (["--eval-data", "."], "--eval-data: given for float32 alone"),
+        (
+            ["--precision", "fp16", "--eval-data", "nowhere"],
+            "--eval-data: there is no folder 'nowhere'",
+        ),
+        (
+            ["--precision", "int8", "--calibration-data", "nowhere"],
+            "--calibration-data: there is no folder 'nowhere'",
+        ),
+        (
+            ["--precision", "int8", "--eval-data", ".", "--ranges", "nowhere.json"],
+            "--ranges: there is no file 'nowhere.json'; make it with",
+        ),
         (["--calibration-data", "."], "--calibration-data: given without int8"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_any_work(refused, words, message):
     assert message in refused(*words)
+
+
+def test_a_node_that_does_not_exist_is_refused_as_soon_as_the_graph_is_there(
+    export_digits, scans, tmp_path, capsys
+):
+    words = ("--precision", "int8", "--calibration-data", scans / "calibration")
+    assert export_digits(tmp_path / "b", *words, "--keep-float", "layer9") == 2
+    steps = [line.split()[0] for line in capsys.readouterr().err.splitlines()]
+    assert "simplify" in steps
+    assert not {"check", "calibrate", "measure"}.intersection(steps)
 
 
 @pytest.mark.parametrize(
