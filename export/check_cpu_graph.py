@@ -1,11 +1,11 @@
-"""Refuses a quantized graph that ONNX Runtime would run in float, or other than it is meant.
+"""Refuses a quantized graph that ONNX Runtime would run in float, node by node.
 
     activations   uint8, one scale > 0 and one zero point a tensor
     weights       int8, zero point 0, scales > 0 along the output channels
     bias          int32, zero point 0, scale = input scale * weight scale
 
-`export.read_back` then asks ONNX Runtime itself; this says which node is wrong, and finds what
-runs, and runs wrong: a bias of another scale than its products.
+`export.read_back` then asks ONNX Runtime itself, which does not tell why; this says which node is
+wrong and in what.
 """
 
 from __future__ import annotations
