@@ -28,6 +28,7 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 from calibration.ranges import INT8, UINT8, Grid
+from runtime.vnni import PLACED_FOR_VNNI
 
 __all__ = [
     "ONNXRUNTIME",
@@ -115,7 +116,7 @@ TENSORRT = Placement(
 )
 
 ONNXRUNTIME = Placement(
-    name="onnxruntime",
+    name=PLACED_FOR_VNNI,
     grid=UINT8,
     integer_bias=True,
     largest_weight=127,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.self_contained import check_self_contained
 from runtime.snapshot import Snapshot
+from runtime.vnni import CPUINFO, saturation_note
 
 if TYPE_CHECKING:
     from runtime.onnx_runner import OnnxRunner
@@ -26,8 +27,11 @@ def open_runner(
     *,
     allow_fallback: bool = False,
     threads: int = 0,
+    cpuinfo: Path = CPUINFO,
 ) -> OnnxRunner:
     """Return a runner of one of the bundle's variants.
+
+    Its notes tell of int8 that this processor may sum wrong.
 
     Args:
         bundle: where the model is.
@@ -35,6 +39,7 @@ def open_runner(
         provider: "cpu", "cuda" or "tensorrt".
         allow_fallback: accept a lesser provider; the runner's notes then say so.
         threads: how many the CPU provider takes for one run; 0 leaves it to the backend.
+        cpuinfo: what Linux tells of this processor.
 
     Raises:
         OptionError: if there is no such variant or provider.
@@ -42,11 +47,11 @@ def open_runner(
         BackendError: if no backend here can run it as asked.
     """
     with ThreadPoolExecutor(1) as pool:
-        open_model = start_opening(bundle, variant, pool)
+        open_model = start_opening(bundle, variant, pool, cpuinfo)
         return open_model(provider, allow_fallback=allow_fallback, threads=threads)
 
 
-def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
+def start_opening(bundle: Bundle, variant: str, pool: Executor, cpuinfo: Path = CPUINFO) -> Opener:
     """Copy a variant's model, hash it in the pool and import its backend meanwhile.
 
     Returns:
@@ -55,7 +60,8 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
     Raises:
         DeployError: as `open_runner`, where it shows as early.
     """
-    file = bundle.variant(variant).file
+    contract = bundle.variant(variant)
+    file = contract.file
     import_backend = _BACKENDS.get(PurePosixPath(file).suffix)
     if import_backend is None:
         known = ", ".join(_BACKENDS)
@@ -66,9 +72,13 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor) -> Opener:
     def finish(provider: str, *, allow_fallback: bool, threads: int = 0) -> OnnxRunner:
         try:
             with contextlib.closing(take_snapshot()) as model:
-                return open_model(model, provider, allow_fallback, threads)
+                runner = open_model(model, provider, allow_fallback, threads)
         except BundleError as error:
             raise BundleError(f"variant '{variant}': {error}") from None
+        note = saturation_note(variant, contract.placement, cpuinfo)
+        if note:
+            runner.notes += (note,)
+        return runner
 
     return finish
 

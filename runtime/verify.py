@@ -63,6 +63,8 @@ class VerifyReport:
     runners: tuple[str, ...]
     """What ran each variant: "fp32 in onnxruntime cpu"."""
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+    """What the person must be told of what ran."""
 
     @property
     def passed(self) -> bool:
@@ -95,7 +97,7 @@ def verify(
         BundleError: if a model is what was published and yet nothing that can be run.
     """
     chosen = {name: find_engine(bundle, name) for name in engines}
-    runners = []
+    runners, notes = [], list[str]()
     checks = [_check_file(bundle, path) for path in bundle.manifest.files]
     checks.append(_check("unlisted files", ", ".join(bundle.unlisted()) or "none", "none"))
     sound = {check.name for check in checks if check.passed}
@@ -106,6 +108,7 @@ def verify(
         if not chosen:
             runner = open_runner(bundle, name, provider)
             runners.append(f"{name} in {runner.name}")
+            notes += runner.notes
             checks += _check_cases(bundle, _Candidate(name, variant, runner), sound)
     for name, engine in bundle.manifest.engines.items():
         if sound >= {engine.file, engine.info_file, bundle.manifest.variants[engine.variant].file}:
@@ -115,7 +118,7 @@ def verify(
                 with open_one(bundle, name) as opened:
                     runners.append(f"{name} in {opened.name}")
                     checks += _run_engine(bundle, _as_candidate(bundle, name, opened), sound)
-    return VerifyReport(runners=tuple(runners), checks=tuple(checks))
+    return VerifyReport(runners=tuple(runners), checks=tuple(checks), notes=tuple(notes))
 
 
 @dataclass(frozen=True)

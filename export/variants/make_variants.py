@@ -27,10 +27,10 @@ from export.variants.make_float16 import find_unsafe, make_float16
 from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
 from export.variants.order import PrecisionOrder
 from export.variants.search import search
-from export.variants.vnni import has_vnni
 from export.verdict.gates import FAIL
 from runtime.judgement import Judgement
 from runtime.terminal import Screen
+from runtime.vnni import has_vnni
 
 __all__ = ["Task", "Variants", "make_variants"]
 

@@ -64,6 +64,7 @@ def score(
     from runtime.errors import VerdictError
     from runtime.scoring.score import ScoreRequest, score
     from runtime.scoring.show import show_scores
+    from runtime.vnni import saturation_note
 
     screen = Screen(json=json, quiet=quiet)
     request = ScoreRequest(
@@ -76,6 +77,9 @@ def score(
         address=address,
     )
     loaded = Bundle.load(bundle)
+    note = saturation_note(variant, loaded.variant(variant).placement)
+    if note:
+        screen.warn(note)
     report = score(loaded, request, output, screen)
     show_scores(report, loaded, output, screen)
     if report.tally.failed == report.tally.images:

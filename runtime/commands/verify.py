@@ -38,8 +38,11 @@ def verify(
     if engine and provider != "cpu":
         raise OptionError("an engine runs in TensorRT itself; leave --provider out")
     report = verify(loaded, provider, engine)
+    screen = Screen(json=json)
+    for note in report.notes:
+        screen.warn(note)
     if json or not quiet:
-        show_verification(report, loaded, Screen(json=json))
+        show_verification(report, loaded, screen)
     wrong = report.first_difference
     if wrong is not None:
         raise VerdictError(

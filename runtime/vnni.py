@@ -1,0 +1,55 @@
+"""Tells whether this processor multiplies int8 exactly, as a graph for ONNX Runtime may want it.
+
+x86 before VNNI adds two products of uint8 and int8 in 16 bits, which saturate; ARM never did.
+"""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+__all__ = ["CPUINFO", "PLACED_FOR_VNNI", "has_vnni", "saturation_note"]
+
+PLACED_FOR_VNNI = "onnxruntime"
+"""The placement, as in the manifest, of a graph whose weights are of full range."""
+CPUINFO = Path("/proc/cpuinfo")
+
+_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "avx512vnni", "avxvnni"})
+_X86 = ("x86_64", "amd64", "i686", "i386")
+
+
+def has_vnni(cpuinfo: Path = CPUINFO, machine: str = platform.machine()) -> bool:
+    """Return whether integer kernels are exact here for weights of full range.
+
+    Where nobody can tell, the answer is no.
+
+    Args:
+        cpuinfo: what Linux tells of its processors.
+        machine: the processor's family, as `platform.machine` names it.
+    """
+    if machine.lower() not in _X86:
+        return True
+    try:
+        with cpuinfo.open(encoding="utf-8", errors="replace") as file:
+            # The first processor's: a server may list hundreds.
+            flags = next((line.split() for line in file if line.startswith("flags")), [])
+    except OSError:
+        return False
+    return not _FLAGS.isdisjoint(flags)
+
+
+def saturation_note(variant: str, placement: str, cpuinfo: Path = CPUINFO) -> str:
+    """Return what a person must be told of a variant that this processor may sum wrong, or "".
+
+    Args:
+        variant: its name.
+        placement: as in the manifest.
+        cpuinfo: as `has_vnni` takes it.
+    """
+    if placement != PLACED_FOR_VNNI or has_vnni(cpuinfo):
+        return ""
+    return (
+        f"variant '{variant}' is laid out for VNNI, and this processor tells of none: sums of int8 "
+        "products may saturate, and results differ. Check it with `python -m runtime verify`; "
+        "exported on a machine without VNNI it is exact here, and fp32 is anywhere"
+    )
