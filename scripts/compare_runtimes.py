@@ -5,6 +5,7 @@
     ONNX Runtime      torch.onnx.export of the same module, and a bare loop
     OpenVINO          that file, in float32; "OpenVINO default" in what it chooses itself, which is
                       bfloat16 where a processor has it
+    OpenVINO NNCF     that file quantized by NNCF, which lies in another environment: --nncf-python
     ours              every variant of the bundle, through the runner that verifies it
 
 Each in a process of its own, all on as many threads, all on the same random images. They take turns
@@ -17,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from runtime.benchmark.child import Child
@@ -51,6 +54,8 @@ class Subject:
     channels: int
     onnx: str
     """Path of what torch.onnx.export made of the model."""
+    quantized: str
+    """Path of what NNCF made of that."""
     threads: int
 
 
@@ -113,12 +118,19 @@ def open_onnxruntime(subject: Subject) -> Callable[[], Model]:
 
 def open_openvino(subject: Subject) -> Callable[[], Model]:
     """Return what compiles the model for OpenVINO, in float32."""
-    return _open_openvino(subject, {"INFERENCE_PRECISION_HINT": "f32"})
+    return _open_openvino(subject.onnx, subject.threads, {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def open_openvino_default(subject: Subject) -> Callable[[], Model]:
     """Return what compiles the model for OpenVINO, in the precision that it chooses."""
-    return _open_openvino(subject, {})
+    return _open_openvino(subject.onnx, subject.threads, {})
+
+
+def open_openvino_quantized(subject: Subject) -> Callable[[], Model]:
+    """Return what compiles the model that NNCF quantized for OpenVINO."""
+    if not subject.quantized:
+        raise BackendMissingError("give the Python it is installed for: --nncf-python")
+    return _open_openvino(subject.quantized, subject.threads, {})
 
 
 CONTESTANTS = {
@@ -127,22 +139,23 @@ CONTESTANTS = {
     "ONNX Runtime": open_onnxruntime,
     "OpenVINO": open_openvino,
     "OpenVINO default": open_openvino_default,
+    "OpenVINO NNCF": open_openvino_quantized,
 }
 
 
-def _open_openvino(subject: Subject, config: dict[str, str]) -> Callable[[], Model]:
+def _open_openvino(onnx: str, threads: int, config: dict[str, str]) -> Callable[[], Model]:
     try:
         import openvino
     except ImportError:
         raise BackendMissingError("not installed; run: pip install openvino") from None
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": subject.threads,
+        "INFERENCE_NUM_THREADS": threads,
         **config,
     }
 
     def compile_model() -> Model:
-        compiled = openvino.Core().compile_model(subject.onnx, "CPU", settings)
+        compiled = openvino.Core().compile_model(onnx, "CPU", settings)
         request = compiled.create_infer_request()
         precision = compiled.get_property("INFERENCE_PRECISION_HINT")
         return Model(
@@ -175,14 +188,28 @@ def export_plainly(model: str, channels: int, size: int, path: str) -> None:
             _module(model, channels, 1),
             (images,),
             path,
+            input_names=["images"],
             dynamic_shapes=(dynamic,),
             external_data=False,
             verbose=False,
         )
 
 
+def quantize_with_nncf(python: Path, onnx: str, shape: Sequence[int]) -> str:
+    """Return the path of the model that NNCF makes of another; speed does not need real images."""
+    images, quantized = f"{onnx}.npy", f"{onnx}.nncf.onnx"
+    np.save(images, np.random.default_rng(0).standard_normal((8, *shape), dtype=np.float32))
+    worker = Path(__file__).with_name("quantize_with_peer.py")
+    command = [str(python), str(worker), "NNCF", onnx, images, quantized]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise BackendError(f"'{python}' cannot quantize with NNCF ({reason})")
+    return quantized
+
+
 def compare(
-    folder: Path, batches: Sequence[int], threads: int, names: Sequence[str]
+    folder: Path, batches: Sequence[int], threads: int, names: Sequence[str], nncf: Path | None
 ) -> tuple[list[Row], list[str]]:
     """Return what every contestant took at every batch, and who could not take part, and why."""
     bundle = Bundle.load(folder)
@@ -194,10 +221,16 @@ def compare(
         onnx = f"{held.enter_context(tempfile.TemporaryDirectory())}/plain.onnx"
         if set(names) - {"PyTorch eager", "torch.compile"}:
             export_plainly(model, channels, manifest.image.crop, onnx)
+        quantized = quantize_with_nncf(nncf, onnx, _image(bundle)) if nncf else ""
         children: list[tuple[str, Child, bool]] = []
         for name in names:
             theirs = Subject(
-                contestant=name, model=model, channels=channels, onnx=onnx, threads=threads
+                contestant=name,
+                model=model,
+                channels=channels,
+                onnx=onnx,
+                quantized=quantized,
+                threads=threads,
             )
             command = [sys.executable, __file__, SERVE, json.dumps(vars(theirs))]
             try:
@@ -274,6 +307,9 @@ def main(
     contestant: Annotated[
         list[str], typer.Option(help=f"Of {', '.join(CONTESTANTS)}; may be repeated.")
     ] = list(CONTESTANTS),  # noqa: B006
+    nncf_python: Annotated[
+        Path | None, typer.Option(help="The Python of an environment that has NNCF and onnx.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare latency and memory of the same ResNet in several runtimes, in one run."""
@@ -285,7 +321,7 @@ def main(
     found: dict[str, list[Row]] = {}
     for folder in bundles:
         try:
-            rows, absent = compare(folder, batch, threads, contestant)
+            rows, absent = compare(folder, batch, threads, contestant, nncf_python)
         except DeployError as error:
             raise SystemExit(f"error: {error}") from None
         found[Bundle.load(folder).manifest.model.name] = rows
