@@ -1,6 +1,6 @@
 """The straight line from a graph and a folder of images to ranges.
 
-choose the images, equalize the graph's channels, measure, score the methods on images held back
+choose the images, equalize the graph's channels, measure both halves, score the methods across
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from calibration.checkpoint import Checkpoint
 from calibration.choose import choose
 from calibration.equalize import Peaks, equalize, measure_peaks
 from calibration.images import ImageFile, choose_images, read_batches
@@ -21,9 +22,8 @@ from calibration.measure import Measurement, check_weights
 from calibration.methods import METHODS
 from calibration.ranges import GRIDS, UINT8, ActivationRanges
 from calibration.ranges_file import RangesFile
-from calibration.rehearse import Rehearsal
 from calibration.resume import SavePoint, batch_size, measure_files
-from calibration.score import Score, float_logits, score_logits
+from calibration.score_methods import Half, MethodScore, best_method, score_methods
 from calibration.survey import FEWEST, Survey, refuse_unfit, survey
 from runtime.errors import DeployError, OptionError
 from runtime.image_spec import ImageSpec
@@ -32,13 +32,10 @@ from runtime.terminal import Screen
 __all__ = ["AUTO", "Calibration", "Convergence", "MethodScore", "Order", "calibrate"]
 
 AUTO = "auto"
-"""The method that tries the others on images held back from the measurement."""
+"""The method that tries the others: ranges of one half of the images, on images of the other."""
 
-_HELD_BACK = 32
-"""Most images that are held back; of few, an eighth; of very few, a quarter."""
 _PEAK_SHARE = 4
-"""Channels are equalized by one image in so many. On ResNet-18, all 256 images instead of 48 gain
-0.5 dB, and 16 lose as much."""
+"""Channels are equalized by one image in so many: a mean over 64 needs no more."""
 _FEWEST_PEAKS = 16
 
 
@@ -81,15 +78,6 @@ class Convergence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MethodScore:
-    """How a method did on the images that were held back."""
-
-    grid: str
-    method: str
-    score: Score
-
-
-@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """The ranges, and what was found on the way to them."""
 
@@ -97,7 +85,6 @@ class Calibration:
     survey: Survey
     available: int
     """Images in the folder, of which some were chosen."""
-    held_back: int
     convergence: Convergence
     scores: tuple[MethodScore, ...]
     """Of every method on every grid; empty if a method was asked for by name."""
@@ -122,27 +109,26 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         _refuse_few(files)
         step.detail = f"{len(files)} of {available} images in {order.data}"
     model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)
-    held_back = _hold_back(files) if order.method == AUTO else ()
-    measured = [file for file in files if file not in held_back]
     with screen.step("equalize") as step:
-        peaks = _measure_peaks(graph, spec, measured)
+        peaks = _measure_peaks(graph, spec, files)
         equalized = equalize(graph, peaks)
         step.detail = f"channels of {len(peaks)} tensors"
     with screen.step("measure") as step, _removed_if_refused(order.checkpoint):
         save_point = SavePoint(path=order.checkpoint, key=f"{model} {data}")
-        state = measure_files(equalized, spec, measured, save_point, screen)
+        state = measure_files(equalized, spec, files, save_point, screen)
         report = survey(state.records)
         refuse_unfit(report)
         step.detail = f"{len(state.halves[0].histograms)} tensors on {report.read} images"
     whole = _merge(*state.halves)
-    scores = _score_all(equalized, spec, held_back, whole, screen) if held_back else ()
+    scores: tuple[MethodScore, ...] = ()
+    if order.method == AUTO:
+        scores = score_methods(equalized, spec, _split(files, state), screen)
     chosen = _choose_all(whole, scores, order.method)
     order.checkpoint.unlink(missing_ok=True)
     return Calibration(
         ranges=RangesFile(model=model, data=data, images=whole.images, grids=chosen, peaks=peaks),
         survey=report,
         available=available,
-        held_back=len(held_back),
         convergence=_converge(state.halves[0], chosen[UINT8.name]),
         scores=scores,
     )
@@ -176,11 +162,6 @@ def _refuse_few(files: Sequence[ImageFile]) -> None:
         )
 
 
-def _hold_back(files: Sequence[ImageFile]) -> Sequence[ImageFile]:
-    few = max(4, min(8, len(files) // 4))
-    return files[:: max(few, -(-len(files) // _HELD_BACK))]
-
-
 def _measure_peaks(graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile]) -> Peaks:
     some = files[:: max(1, min(_PEAK_SHARE, len(files) // _FEWEST_PEAKS))]
     return measure_peaks(
@@ -196,39 +177,33 @@ def _merge(first: Measurement, second: Measurement) -> Measurement:
     return whole
 
 
-def _score_all(
-    graph: ir.Model,
-    spec: ImageSpec,
-    files: Sequence[ImageFile],
-    measurement: Measurement,
-    screen: Screen,
-) -> tuple[MethodScore, ...]:
-    """Return how every method does on files that were not measured, grid by grid."""
-    with screen.step("score") as step, screen.progress("score", len(GRIDS) * len(METHODS)) as tick:
-        read = read_batches(files, spec, batch_size(graph, spec))
-        batches = [batch.images for batch in read if len(batch.images)]
-        reference = float_logits(graph, batches)
-        scores = []
-        for grid in GRIDS:
-            rehearsal = Rehearsal(graph, choose(measurement, "minmax", grid), grid)
-            for method in METHODS:
-                logits = rehearsal.logits(choose(measurement, method, grid), batches)
-                found = score_logits(reference, logits)
-                scores.append(MethodScore(grid=grid.name, method=method, score=found))
-                tick()
-        step.detail = f"{len(METHODS)} methods on {len(reference)} images held back"
-    return tuple(scores)
+def _split(files: Sequence[ImageFile], state: Checkpoint) -> tuple[Half, Half]:
+    """Return the halves that were measured, as `measure_files` splits files."""
+    halves = (files[::2], files[1::2])
+    records = iter(state.records)
+    found = []
+    for measurement, half in zip(state.halves, halves, strict=True):
+        read = [(file, record.loudness) for file in half if not (record := next(records)).error]
+        found.append(
+            Half(
+                measurement=measurement,
+                files=[file for file, _ in read],
+                loudness=[loudness for _, loudness in read],
+            )
+        )
+    first, second = found
+    return first, second
 
 
 def _choose_all(
     measurement: Measurement, scores: Sequence[MethodScore], method: str
 ) -> dict[str, ActivationRanges]:
-    """Return the ranges for each grid, by the method of the best score where there are scores."""
+    """Return the ranges for each grid, by the method asked for, or the one that scores say."""
     chosen = {}
     for grid in GRIDS:
-        of_grid = [each for each in scores if each.grid == grid.name]
-        best = max(of_grid, key=lambda each: each.score.sqnr_db).method if of_grid else method
-        chosen[grid.name] = choose(measurement, best, grid)
+        chosen[grid.name] = choose(
+            measurement, best_method(scores, grid) if method == AUTO else method, grid
+        )
     return chosen
 
 

@@ -52,6 +52,8 @@ class ImageRecord:
     """Share of values that are 0 or 255, 0 to 1."""
     correlation: float = 0.0
     """Between neighbouring pixels, -1 to 1; about 0 in noise."""
+    loudness: float = 0.0
+    """Norm of the model's output; 0 before it has run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,18 +37,20 @@ class Measurement:
         """Return a measurement of these tensors that has seen nothing yet."""
         return Measurement(histograms={name: Histogram() for name in tensors})
 
-    def see(self, probe: Probe, images: Images) -> None:
-        """Add what the images do to the graph.
+    def see(self, probe: Probe, images: Images) -> dict[str, NDArray[np.float32]]:
+        """Add what the images do to the graph, and return it, by tensor.
 
         Raises:
             CheckpointError: if an activation is NaN or infinite.
             BackendError: if the graph cannot run on them.
         """
+        found = probe.run(images)
         # Counting leaves the interpreter, so that tensors are counted on all cores.
         with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(self._count, *zip(*probe.run(images).items(), strict=True)):
+            for _ in pool.map(self._count, *zip(*found.items(), strict=True)):
                 pass
         self.images += len(images)
+        return found
 
     def merge(self, other: Measurement) -> None:
         """Add all that the other measurement, of the same tensors, has seen."""

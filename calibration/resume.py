@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from calibration.checkpoint import Checkpoint
 from calibration.images import ImageFile, ImageRecord, read_batches
@@ -56,16 +58,18 @@ def measure_files(
     tensors = activations(graph)
     state = _take_up(save_point, tensors, screen)
     check_replaceable(save_point.path)
-    probe = Probe(graph, tensors)
+    probe, output = Probe(graph, tensors), str(graph.graph.outputs[0].name)
     halves = (files[::2], files[1::2])
     done = len(state.records)
     with screen.progress("measure", len(files)) as advance:
         _repeat(advance, done)
         for measurement, half in zip(state.halves, halves, strict=True):
             for batch in read_batches(half[done:], spec, batch_size(graph, spec)):
+                records = batch.records
                 if len(batch.images):
-                    measurement.see(probe, batch.images)
-                _record(state, batch.records, save_point)
+                    outputs = measurement.see(probe, batch.images)[output]
+                    records = tuple(_with_loudness(records, outputs))
+                _record(state, records, save_point)
                 _repeat(advance, len(batch.records))
             done = max(0, done - len(half))
     return state
@@ -86,6 +90,16 @@ def _take_up(save_point: SavePoint, tensors: Sequence[str], screen: Screen) -> C
     if saved.records:
         screen.note(f"going on after {len(saved.records)} images, measured before a kill")
     return saved
+
+
+def _with_loudness(
+    records: Sequence[ImageRecord], outputs: NDArray[np.float32]
+) -> Iterator[ImageRecord]:
+    """Yield the records of a batch; those that were read, with the norm of what came of them."""
+    rows = iter(outputs.reshape(len(outputs), -1))
+    for record in records:
+        unread = bool(record.error)
+        yield record if unread else replace(record, loudness=float(np.linalg.norm(next(rows))))
 
 
 def _record(state: Checkpoint, records: Sequence[ImageRecord], save_point: SavePoint) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from calibration.probe import Probe
 from runtime.runner import Images, Logits
@@ -32,12 +33,21 @@ def float_logits(graph: ir.Model, batches: Sequence[Images]) -> Logits:
     return np.concatenate([probe.run(images)[output] for images in batches])
 
 
-def score_logits(reference: Logits, quantized: Logits) -> Score:
-    """Return how near the quantized logits [images, classes] are to the reference."""
+def score_logits(
+    reference: Logits, quantized: Logits, weights: NDArray[np.float64] | None = None
+) -> Score:
+    """Return how near the quantized logits [images, classes] are to the reference.
+
+    Args:
+        reference: of the float32 graph.
+        quantized: of the same images.
+        weights: how many images each of them stands for; all of them for one by default.
+    """
     expected = reference.astype(np.float64)
-    noise = float(((quantized - expected) ** 2).sum())
-    signal = float((expected**2).sum())
+    each = np.ones(len(expected)) if weights is None else weights
+    noise = float(each @ ((quantized - expected) ** 2).sum(axis=1))
+    signal = float(each @ (expected**2).sum(axis=1))
     return Score(
         sqnr_db=10 * math.log10(signal / noise) if noise and signal else math.inf,
-        top1_agreement=float((quantized.argmax(1) == expected.argmax(1)).mean()),
+        top1_agreement=float(np.average(quantized.argmax(1) == expected.argmax(1), weights=each)),
     )

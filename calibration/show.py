@@ -92,10 +92,10 @@ def _scores_table(calibration: Calibration) -> str:
                 each.method,
                 f"{each.score.sqnr_db:.2f}",
                 f"{100 * each.score.top1_agreement:.1f} %",
-                "best SQNR" if taken else "",
+                "chosen" if taken else "",
             ]
         )
-    return text_table(["grid", "method", "SQNR dB", "top-1 agreement", "chosen"], rows)
+    return text_table(["grid", "method", "SQNR dB", "top-1 agreement", ""], rows)
 
 
 def _lines(calibration: Calibration) -> list[str]:
@@ -103,9 +103,8 @@ def _lines(calibration: Calibration) -> list[str]:
     sizes = ", ".join(f"{size} ({count})" for size, count in list(survey.sizes.items())[:2])
     more = len(survey.sizes) - 2
     return [
-        f"images: {survey.read} measured, {calibration.held_back} held back, of "
-        f"{calibration.available}; {len(survey.skipped)} skipped, {len(survey.duplicates)} "
-        "duplicates",
+        f"images: {survey.read} measured, of {calibration.available}; {len(survey.skipped)} "
+        f"skipped, {len(survey.duplicates)} duplicates",
         f"content: {sizes}{f' and {more} more sizes' if more > 0 else ''}; "
         f"{survey.saturated:.1%} of values saturated",
         f"convergence: scales moved {moved.median:.1%} (median), {moved.worst:.1%} (worst) "

@@ -111,7 +111,7 @@ class Arena:
         return self.bundle.folder / self.bundle.variant("fp32").file
 
 
-# What ours do: three short lines from a graph to a graph.
+# What ours do: from a graph to a graph.
 
 
 def plain(arena: Arena, placement: Placement) -> Callable[[], bytes]:
@@ -135,25 +135,33 @@ def plain(arena: Arena, placement: Placement) -> Callable[[], bytes]:
 
 
 def recipe(arena: Arena, placement: Placement, layout: str) -> Callable[[], bytes]:
-    """Return the work of what `python -m export --precision int8` does to a graph."""
+    """Return the work of `python -m export --precision int8`, by the functions of its own line."""
     from calibration.calibrate import Order, calibrate
     from calibration.equalize import equalize
     from calibration.read_graph import read_graph
-    from export.pixels import fold_normalisation
-    from export.placement import head
-    from export.quantize import quantize
-    from export.weight_scales import least_error
+    from export.variants.fit_head import prepare_head_fit
+    from export.variants.made import Form
+    from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
 
     def work() -> bytes:
         graph, spec = read_graph(arena.bundle), arena.bundle.manifest.image
+        screen, form = Screen(quiet=True), Form(image=spec, pixels=layout, stamp=_bytes)
         part = arena.folder / f"{os.getpid()}.part"
         order = Order(data=arena.calibration, checkpoint=part, images=arena.images)
-        measured = calibrate(graph, spec, order, Screen(quiet=True)).ranges
-        graph = equalize(graph, measured.peaks)
-        ranges, kept = measured.ranges(placement.grid), head(graph)
-        if layout:
-            graph = fold_normalisation(graph, spec, placement, layout)
-        return _bytes(quantize(graph, ranges, placement, kept, least_error))
+        measured = calibrate(graph, spec, order, screen).ranges
+        equalized = equalize(graph, measured.peaks)
+        files, _ = choose_images(arena.calibration, arena.images)
+        how = Int8Recipe(
+            equalized=equalized,
+            ranges=measured,
+            form=form,
+            vnni=True,
+            half_rest=False,
+            unsafe=(),
+            head_fit=prepare_head_fit(equalized, files, form, screen),
+        )
+        make = make_tensorrt if placement is TENSORRT else make_cpu
+        return make(how, {}, screen).data
 
     return work
 

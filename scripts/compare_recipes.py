@@ -46,7 +46,7 @@ from runtime.runner import Images
 from runtime.table import text_table
 from runtime.terminal import Screen
 
-PEAK_IMAGES = 48
+PEAK_IMAGES = 64
 """As `calibration.calibrate` takes for equalizing."""
 BATCH = 16
 

@@ -45,30 +45,32 @@ def fails(capsys, output):
 def test_ranges_are_measured_chosen_and_saved(bundle, digits, output, graph, capsys):
     assert main([str(bundle), "--data", str(digits), "--output", str(output)]) == 0
     saved = RangesFile.load(output, ModelKey.of(graph, SPEC))
-    assert saved.images == 52  # an eighth of few images is held back
+    assert saved.images == 60
     assert saved.ranges(UINT8)["stem_relu"].low == 0
     assert saved.ranges(INT8).tensors.keys() == saved.ranges(UINT8).tensors.keys()
     out = capsys.readouterr().out
     assert max(len(line) for line in out.splitlines() if str(output) not in line) <= 80
-    assert "images: 52 measured, 8 held back, of 60; 0 skipped, 0 duplicates" in out
-    assert "content: 8x8 L (52)" in out
+    assert "images: 60 measured, of 60; 0 skipped, 0 duplicates" in out
+    assert "content: 8x8 L (60)" in out
     assert re.search(r"convergence: scales moved \d\.\d% \(median\), \d+\.\d% \(worst\)", out)
     assert f"ranges: {output}" in out
     assert [path.name for path in output.parent.iterdir()] == ["ranges.json"]
 
 
-def test_auto_takes_the_method_with_the_best_score_of_each_grid(bundle, digits, output, capsys):
+def test_auto_takes_a_method_with_a_good_score_on_each_grid(bundle, digits, output, capsys):
     assert main([str(bundle), "--data", str(digits), "--output", str(output), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     for grid in ("int8", "uint8"):
         scores = {s["method"]: s["score"] for s in document["scores"] if s["grid"] == grid}
         assert list(scores) == ["minmax", "percentile", "entropy", "mse", "tails"]
-        best = max(scores, key=lambda method: scores[method]["sqnr_db"])
-        assert document["ranges"]["grids"][grid]["method"] == best
-        assert scores[best]["sqnr_db"] > 25
+        taken = scores[document["ranges"]["grids"][grid]["method"]]["sqnr_db"]
+        assert taken >= max(score["sqnr_db"] for score in scores.values()) - 1
+        assert taken > 25
 
 
-def test_a_method_asked_for_is_the_method_taken_and_costs_no_images(bundle, digits, output, capsys):
+def test_a_method_asked_for_is_the_method_taken_and_nothing_is_scored(
+    bundle, digits, output, capsys
+):
     arguments = [str(bundle), "--data", str(digits), "--output", str(output), "--images", "20"]
     assert main([*arguments, "--method", "percentile", "--json", "--quiet"]) == 0
     captured = capsys.readouterr()
@@ -118,7 +120,7 @@ def test_broken_images_among_good_ones_are_named_and_the_rest_goes_on(
     assert re.search(
         r"warning: skipped .*cut\.jpg: cannot be read .*is the file complete", captured.err
     )
-    assert "60 measured, 0 held back, of 61; 1 skipped" in captured.out
+    assert "60 measured, of 61; 1 skipped" in captured.out
 
 
 def test_colour_images_of_any_size_calibrate_a_grey_model(bundle, cells, tmp_path, output, capsys):

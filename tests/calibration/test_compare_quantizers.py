@@ -36,7 +36,7 @@ def arena(script, graph, bundle_of, digits, tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("name", ["ours recipe onnxruntime", "onnxruntime MinMax uint8"])
+@pytest.mark.parametrize("name", ["ours recipe tensorrt", "onnxruntime MinMax uint8"])
 def test_a_contestant_is_judged_with_its_seconds_and_memory(script, arena, name):
     [contestant] = [each for each in script.contestants("", "") if each.name == name]
     outcome = script.compete(contestant, arena, script.Jury(arena))

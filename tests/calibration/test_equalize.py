@@ -128,6 +128,15 @@ def test_channels_come_closer_to_each_other(simplified, images):
     assert spread[1] > 1.2 * spread[0]
 
 
+def test_peaks_are_the_mean_of_the_images_in_batches_of_any_size(simplified, images):
+    whole = measure_peaks(simplified, [images])
+    one_by_one = measure_peaks(simplified, np.split(images, len(images)))
+    singles = [measure_peaks(simplified, [image]) for image in np.split(images, len(images))]
+    for name, peaks in whole.items():
+        np.testing.assert_allclose(one_by_one[name], peaks, rtol=0.01)
+        np.testing.assert_allclose(np.mean([p[name] for p in singles], 0), peaks, rtol=0.02)
+
+
 def test_an_operator_that_does_not_let_factors_pass_keeps_its_channels():
     graph = text_graph("Sigmoid")
     equalized = equalize(graph, measure_peaks(graph, [noise()]))
