@@ -34,8 +34,23 @@ def check_cpu_graph(graph: ir.Model) -> None:
     for node in graph.graph:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             check_scale(node)
-        if node.op_type in ("Conv", "Gemm") and _dequantizer(node, 0) is not None:
+        if node.op_type in ("Conv", "Gemm") and _dequantizer(node, 0) and not _stays_float(node):
             _check_layer(node)
+
+
+def _stays_float(node: ir.Node) -> bool:
+    """Return whether nothing but the images is quantized, which are so for others that read them.
+
+    Were its result quantized, ONNX Runtime would quantize its weights by itself.
+    """
+    results = _readers(node)
+    results += [reader for each in results if each.op_type == "Relu" for reader in _readers(each)]
+    fed = any(_dequantizer(node, index) for index in (1, 2))
+    return not fed and not any(each.op_type == "QuantizeLinear" for each in results)
+
+
+def _readers(node: ir.Node) -> list[ir.Node]:
+    return [use.node for use in node.outputs[0].uses()]
 
 
 def _check_layer(node: ir.Node) -> None:

@@ -73,6 +73,16 @@ def test_what_is_not_laid_out_for_onnxruntime_is_refused_by_its_node(old, new, m
     assert "\n" not in str(refused.value)
 
 
+def test_a_layer_that_stays_in_float_may_read_what_others_read_as_integers():
+    plain = "float[4, 4, 1, 1] plain = {" + ", ".join(["1"] * 16) + "}, int32[4] integers"
+    text = QUANTIZED.replace("int32[4] integers", plain)
+    check_cpu_graph(graph(text.replace("(x, w, b)", "(x, plain, float_bias)")))
+    pair = "p = QuantizeLinear(y, scale, zero)\n logits = DequantizeLinear(p, scale, zero)"
+    wish = f"y = Conv(x, plain, float_bias)\n {pair}"
+    with pytest.raises(OptionError, match=r"'conv1.y' .* weights other than int8"):
+        check_cpu_graph(graph(text.replace("logits = Conv(x, w, b)", wish)))
+
+
 def test_weights_that_stay_in_float_are_refused():
     text = QUANTIZED.replace("int32[4] integers", "float[4, 4, 1, 1] plain, int32[4] integers")
     weights = ", ".join(["1"] * 16)

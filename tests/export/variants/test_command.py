@@ -238,3 +238,36 @@ def test_a_plan_has_an_engine_for_each_variant_of_the_model_as_it_would_be_expor
     assert profile["largest"] == [32, 1, 128, 128]
     weights = [engine["preflight"]["memory"]["weights"] for engine in document["engines"]]
     assert weights == sorted(weights, reverse=True)
+
+
+@pytest.fixture
+def uneven_weights(tmp_path):
+    """The digits' weights with one channel of a block 4,096 times as large, and as much undone."""
+    import torch
+
+    from export.load import LoadOptions, load
+
+    weights = load("resnet20-digits", LoadOptions()).module.state_dict()
+    weights["layer2.1.bn1.weight"][5] *= 4096
+    weights["layer2.1.bn1.bias"][5] *= 4096
+    weights["layer2.1.conv2.weight"][:, 5] /= 4096
+    torch.save(weights, tmp_path / "uneven.pth")
+    return tmp_path / "uneven.pth"
+
+
+def test_auto_keeps_in_float_what_int8_would_lose_and_no_more(
+    export_digits, scans, uneven_weights, tmp_path, capsys
+):
+    data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
+    words = ("--precision", "int8", *data, "--method", "minmax", "--weights", uneven_weights)
+    assert export_digits(tmp_path / "b", *words, "--keep-float", "auto", "--json") == 0
+    variants = json.loads(capsys.readouterr().out)["manifest"]["variants"]
+    for name in ("int8.trt", "int8.cpu"):
+        kept = variants[name]["kept_float"]
+        reasons = {node: why for node, why in kept.items() if "--keep-float auto" in why}
+        assert "layer2.1.conv2" in reasons
+        assert len(reasons) <= 3
+        assert "with all nodes in int8" in reasons["layer2.1.conv2"]
+        assert variants[name]["work"]["layers"]["layer2.1.conv2"]["precision"] == "float32"
+        assert variants[name]["judgement"]["sqnr_db"] > 20
+    assert variants["int8.cpu"]["kept_float_slowdown"] > 0
