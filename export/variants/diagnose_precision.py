@@ -124,7 +124,7 @@ def diagnose_int8(
         best = max(cause.sqnr_db for cause in causes)
         told = tuple(
             dataclasses.replace(
-                cause, explains=cause.explains and cause.sqnr_db > best - _NEAR_BEST_DB
+                cause, explains=cause.explains and cause.sqnr_db >= best - _NEAR_BEST_DB
             )
             for cause in causes
         )
