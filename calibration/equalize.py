@@ -18,7 +18,7 @@ Measured with ranges of 256 images by `tails`: signal to noise of held-out logit
 ResNet-18 on ELPV, two classes, TensorRT's graph: 21.5 to 22.9; eight classes: 37.2 to 37.7, and
 ONNX Runtime's graph 38.3 to 38.7. On the digits' ResNet-20 it stays within 0.4 dB. With the largest
 peak of all images instead of the mean: 23.8, 37.1, 38.2; but the two classes' graph for ONNX
-Runtime, of whose images one is 50 times as loud as most, falls from 20.7 to 15.4.
+Runtime, of whose images one is 7 times as loud as most, falls from 20.7 to 15.4.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -350,7 +351,7 @@ def main(  # noqa: PLR0913  (its command line)
     images: Annotated[int, typer.Option(min=40, help="To calibrate on.")] = 256,
     nncf_python: Annotated[str, typer.Option(help="A Python that has NNCF.")] = "",
     modelopt_python: Annotated[str, typer.Option(help="A Python that has ModelOpt.")] = "",
-    names: Annotated[str, typer.Option(help="Only contestants that have this in the name.")] = "",
+    names: Annotated[str, typer.Option(help="Only whom this pattern finds.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     only: Annotated[str, typer.Option(hidden=True, help="Run one; DATA is its folder.")] = "",
 ) -> None:
@@ -368,7 +369,7 @@ def main(  # noqa: PLR0913  (its command line)
             jury = Jury(arena)
             found[name] = []
             for contestant in contestants(nncf_python, modelopt_python):
-                if names in contestant.name:
+                if re.search(names, contestant.name):
                     print(f"{name}: {contestant.name} ...", file=sys.stderr)
                     found[name].append(compete(contestant, arena, jury))
             if not as_json:
