@@ -73,7 +73,7 @@ def test_without_ranges_the_model_is_calibrated_first(bundle_of, graph, digits, 
     assert "calibrating first" in capsys.readouterr().err
     assert folder.with_name("small.ranges.json").is_file()
     assert main(["sensitivity", str(folder), "--data", str(digits)]) == 0
-    assert "ranges of 52 images from" in capsys.readouterr().err
+    assert "ranges of 60 images from" in capsys.readouterr().err
 
 
 def test_stale_ranges_are_replaced_and_that_is_said(
