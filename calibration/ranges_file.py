@@ -11,7 +11,10 @@ from calibration.replace_file import replace_file
 from runtime.errors import BundleError, OptionError
 from runtime.schema import from_json, to_json
 
-__all__ = ["SCHEMA_VERSION", "RangesFile"]
+__all__ = ["RANGES_FILE", "SCHEMA_VERSION", "RangesFile"]
+
+RANGES_FILE = "ranges.json"
+"""Its name within a bundle."""
 
 SCHEMA_VERSION = 2
 """Also of how `calibration.equalize` uses the peaks: the ranges are of the graph it makes."""

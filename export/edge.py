@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.pack import RANGES_FILE
+from calibration.ranges_file import RANGES_FILE
 from export.wheel import make_wheel
 from runtime.add_to_bundle import add_to_bundle
 from runtime.bundle import Bundle

@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 
+from calibration.ranges_file import RANGES_FILE
 from export.check import Check
 from export.describe_variant import describe_variant
 from export.load import Classifier
@@ -34,11 +35,10 @@ from runtime.runner import Logits
 from runtime.schema import to_json
 from runtime.tensor_file import write_tensor
 
-__all__ = ["PARITY_FILE", "RANGES_FILE", "Content", "pack", "stamp"]
+__all__ = ["PARITY_FILE", "Content", "pack", "stamp"]
 
 MODEL_FILE = "model.onnx"
 PARITY_FILE = "parity.json"
-RANGES_FILE = "ranges.json"
 
 GOLDEN_NOISE_MULTIPLE = 10.0
 """How many times the float32 noise a device's logits may be off the golden ones. Wider than the

@@ -31,8 +31,8 @@ def sensitivity(
 ) -> None:
     """Measure what quantizing each node, and each residual block, alone costs.
 
-    Ranges are those of BUNDLE.ranges.json. Where there are none that are of this model, they are
-    measured on the same folder and written there.
+    Ranges are those in the bundle, or of BUNDLE.ranges.json. Where there are none that are of this
+    model, they are measured on the same folder and written there.
     """
     require_extra(("onnx", "onnx_ir", *(("matplotlib",) if plot else ())))
     from calibration.sensitivity.investigate import Order, investigate

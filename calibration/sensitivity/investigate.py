@@ -16,7 +16,7 @@ from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images, read_batches
 from calibration.keys import ModelKey
 from calibration.ranges import INT8, UINT8
-from calibration.ranges_file import RangesFile
+from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
 from calibration.replace_file import check_replaceable
 from calibration.resume import batch_size
@@ -26,6 +26,7 @@ from runtime.bundle import Bundle
 from runtime.errors import BundleError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.runner import Images
+from runtime.schema import from_json
 from runtime.terminal import Screen
 
 __all__ = ["TARGETS", "Investigation", "Order", "investigate"]
@@ -112,7 +113,11 @@ def investigate(bundle: Bundle, order: Order, screen: Screen) -> Investigation:
 
 
 def _ranges(bundle: Bundle, graph: ir.Model, data: Path, screen: Screen) -> RangesFile:
-    """Return the ranges that lie beside the bundle, measured now if there are none of its model."""
+    """Return the ranges in the bundle or beside it, measured now if there are none of its model."""
+    within = _ranges_within(bundle, ModelKey.of(graph, bundle.manifest.image))
+    if within is not None:
+        screen.note(f"ranges of {within.images} images from the bundle itself")
+        return within
     folder = bundle.folder.resolve()
     path = folder.with_name(f"{folder.name}.ranges.json")
     if path.exists():
@@ -128,6 +133,14 @@ def _ranges(bundle: Bundle, graph: ir.Model, data: Path, screen: Screen) -> Rang
     found = calibrate(graph, bundle.manifest.image, order, screen).ranges
     found.save(path)
     return found
+
+
+def _ranges_within(bundle: Bundle, key: ModelKey) -> RangesFile | None:
+    """Return the ranges that its int8 variants were made with, if it has any."""
+    if RANGES_FILE not in bundle.manifest.files:
+        return None
+    found = from_json(RangesFile, bundle.read(RANGES_FILE), RANGES_FILE)
+    return found if found.model == key else None
 
 
 def _readable(files: Sequence[ImageFile], spec: ImageSpec, screen: Screen) -> tuple[ImageFile, ...]:

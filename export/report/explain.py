@@ -19,7 +19,7 @@ from calibration.images import ImageFile, read_batches
 from calibration.measure import measure
 from calibration.observers import BINS, Histogram
 from calibration.ranges import INT8, UINT8, Grid, Range
-from calibration.ranges_file import RangesFile
+from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
@@ -31,9 +31,8 @@ from runtime.evaluation.dataset import Dataset
 from runtime.schema import from_json
 from runtime.terminal import Screen
 
-__all__ = ["RANGES_FILE", "Int8", "activations", "depth", "find_int8", "layer_costs"]
+__all__ = ["Int8", "activations", "depth", "find_int8", "layer_costs"]
 
-RANGES_FILE = "ranges.json"
 _DEPTH_IMAGES = 8
 _IMAGES = 24
 _BATCH = 8

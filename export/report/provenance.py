@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from calibration.ranges_file import RangesFile
+from calibration.ranges_file import RANGES_FILE, RangesFile
 from export.report.content import Facts
-from export.report.explain import RANGES_FILE
 from export.verdict.verdict import Evidence
 from runtime.bundle import Bundle
 from runtime.manifest import MANIFEST_FILE

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from calibration.cli import main as calibrate
 from calibration.ranges_file import RangesFile
 from export.edge import find_edge, pack_edge
 from runtime.bundle import Bundle
@@ -140,3 +141,10 @@ def test_an_engine_of_each_is_built_and_the_bundle_vouches_for_it(published, tmp
     info = json.loads((folder / "int8.trt-rtx.plan.json").read_text())
     assert info["precision"]["int8"] > 0.99
     assert verify(bundle).passed
+
+
+def test_sensitivity_is_told_of_the_ranges_the_variants_were_made_with(published, scans, capsys):
+    words = ["sensitivity", str(published), "--data", str(scans / "judged"), "--images", "16"]
+    assert calibrate([*words, "--top", "1"]) == 0
+    assert "ranges of 120 images from the bundle itself" in capsys.readouterr().err
+    assert not published.with_name(f"{published.name}.ranges.json").exists()
