@@ -85,8 +85,9 @@ def test_every_variant_says_of_pixels_what_it_says_of_normalised_images(
     given, expected = bundle.manifest.variants[variant], normalised.manifest.variants[variant]
     assert given.kept_float == expected.kept_float
     if given.judgement is not None:
-        # The quantized input is exact, and lost little: one channel of eight bits.
-        assert given.judgement.sqnr_db > expected.judgement.sqnr_db - 1
+        # The quantized input is exact, and lost little before: one channel of eight bits. On the 16
+        # images judged, which of the two rounds more luckily decides more; a fault costs 10 dB.
+        assert given.judgement.sqnr_db > expected.judgement.sqnr_db - 3
 
 
 def test_parity_is_that_of_float32_rounding(bundle):
