@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.command_line import NO_WORDS
+from runtime.command_line import split_words
 from runtime.errors import BackendMissingError, OptionError
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
     "parse_precisions",
     "parse_shape",
     "require_extra",
-    "split_words",
 ]
 
 Name = Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")]
@@ -146,11 +145,6 @@ def require_extra() -> None:
             raise BackendMissingError(
                 f"export needs the package '{module}'. Run: pip install 'resnet-deploy[export]'"
             )
-
-
-def split_words(joined: str) -> tuple[str, ...]:
-    """Return the words that `join_words` made one of; none of an option that is not given."""
-    return () if joined in ("", NO_WORDS) else tuple(joined.split(","))
 
 
 def parse_precisions(joined: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Folder", "Json", "Provider", "Quiet"]
+__all__ = ["ClassNames", "Engines", "Folder", "Json", "Provider", "Quiet", "Truth", "Variants"]
 
 Folder = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.", show_default=False)
@@ -17,3 +17,25 @@ Provider = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Variants = Annotated[
+    str, typer.Option(metavar="NAME...", help="Only these variants.", show_default=False)
+]
+Engines = Annotated[
+    str, typer.Option(metavar="NAME...", help="Only these engines.", show_default=False)
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Tells the classes of a folder without folders, a line for each image.",
+        show_default=False,
+    ),
+]
+ClassNames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Names the classes of a model that has no labels, one a line.",
+        show_default=False,
+    ),
+]

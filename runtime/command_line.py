@@ -18,7 +18,7 @@ import typer
 
 from runtime.terminal import run
 
-__all__ = ["NO_WORDS", "Program", "join_words", "run_program"]
+__all__ = ["NO_WORDS", "Program", "join_words", "run_program", "split_words"]
 
 NO_WORDS = "-"
 """Stands for an option of several words that is given alone."""
@@ -90,3 +90,8 @@ def join_words(words: Sequence[str], lists: Mapping[str, re.Pattern[str]]) -> li
     if option:
         joined.append(",".join(found) or NO_WORDS)
     return joined
+
+
+def split_words(joined: str) -> tuple[str, ...]:
+    """Return the words that `join_words` made one of, each once; none if it was not given."""
+    return () if joined in ("", NO_WORDS) else tuple(dict.fromkeys(joined.split(",")))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from runtime.errors import BundleError, OptionError
 from runtime.locking import replace
+from runtime.schema import decode, parse_json
 
-__all__ = ["check_results_file", "results_path", "write_results"]
+__all__ = ["check_results_file", "read_results", "results_path", "write_results"]
+
+_Results = TypeVar("_Results")
 
 
 def results_path(bundle: Path, kind: str) -> Path:
@@ -40,3 +44,30 @@ def write_results(output: Path, data: bytes) -> None:
         raise BundleError(
             f"cannot write '{output}': {error.strerror}; choose another --output"
         ) from None
+
+
+def read_results(path: Path, kind: type[_Results], version: int, command: str) -> _Results:
+    """Return the results in a file.
+
+    Args:
+        path: of the file.
+        kind: the dataclass that they are of.
+        version: of the schema that this release reads.
+        command: what makes such results: "bench BUNDLE".
+
+    Raises:
+        BundleError: if there are none that this version can read.
+    """
+    what, verb = kind.__name__.lower(), command.split()[0]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"cannot read the {what} '{path}': {error.strerror}; make it with: "
+            f"python -m runtime {command}"
+        ) from None
+    document = parse_json(data, str(path))
+    given = document.get("schema_version") if isinstance(document, dict) else None
+    if given != version:
+        raise BundleError(f"'{path}' is no {what} of schema version {version}; run {verb} again")
+    return decode(kind, document, str(path))

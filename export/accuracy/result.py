@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.evaluation.document import Share
+from runtime.share import Share
 
 __all__ = ["Cause", "Diagnosis", "Trial"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from export.accuracy.result import Diagnosis, Trial
-from runtime.evaluation.document import Share
+from runtime.share import Share
 from runtime.table import text_table
 from runtime.terminal import Screen
 

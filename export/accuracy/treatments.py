@@ -15,8 +15,8 @@ from export.accuracy.result import Cause, Trial
 from export.accuracy.views import Statistics, plan_changes
 from export.verdict.gates import drop_interval
 from runtime.errors import ImageError
-from runtime.evaluation.document import Share
 from runtime.evaluation.statistics import p_worse, wilson
+from runtime.share import Share
 from runtime.terminal import Screen
 
 __all__ = ["MODULE", "Case", "Treatment"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from export.arguments import Json, Quiet, require_extra
-from runtime.arguments import Folder
+from runtime.arguments import ClassNames, Folder, Truth
 from runtime.errors import OptionError, VerdictError
 from runtime.terminal import Screen, instant_interrupt
 
@@ -28,22 +28,8 @@ def diagnose(
     images: Annotated[
         int, typer.Option(help="How many at most, spread evenly; small gains need many.")
     ] = 1000,
-    truth: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Tells the classes of a folder without folders, a line for each image.",
-            show_default=False,
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Names the classes of a model that has no labels, one a line.",
-            show_default=False,
-        ),
-    ] = None,
+    truth: Truth = None,
+    labels: ClassNames = None,
     name: Annotated[
         str, typer.Option(help="What was exported, to try its BatchNorm, too.", show_default=False)
     ] = "",

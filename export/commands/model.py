@@ -49,8 +49,8 @@ from export.arguments import (
     parse_precisions,
     parse_shape,
     require_extra,
-    split_words,
 )
+from runtime.command_line import split_words
 from runtime.engine_arguments import (
     GPU_TARGETS,
     Dla,

@@ -13,9 +13,10 @@ from runtime.benchmark.compare import Compared
 from runtime.benchmark.document import Benchmark, Case, read_benchmark
 from runtime.benchmark.machine import differences
 from runtime.bundle import Bundle
-from runtime.evaluation.document import Evaluation, Share, read_evaluation
+from runtime.evaluation.document import Evaluation, read_evaluation
 from runtime.manifest import Manifest
 from runtime.results_file import results_path
+from runtime.share import Share
 
 __all__ = ["Unlike", "diff_accuracy", "diff_speed"]
 

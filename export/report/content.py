@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from export.verdict.finding import Verdict
-from runtime.evaluation.document import Share
+from runtime.share import Share
 
 __all__ = [
     "Activation",

@@ -17,7 +17,7 @@ from export.report.figures.sensitivity import draw_sensitivity
 from export.report.figures.svg import NAMES
 from export.verdict.finding import Verdict
 from export.verdict.gates import FAIL, NOT_SHOWN, PASS, TOLD, WARN
-from runtime.evaluation.document import Share
+from runtime.share import Share
 from runtime.terminal import printable
 
 __all__ = ["render"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.evaluation.document import Share
 from runtime.judgement import Judgement, Paired
 from runtime.manifest import Manifest
+from runtime.share import Share
 from runtime.table import text_table
 
 __all__ = ["variant_lines", "variant_table"]

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, NOT_SHOWN, PASS, TOLD, WARN, AccuracyGate, drop_interval
 from export.verdict.read_gates import Gates
-from runtime.evaluation.document import Comparison, Evaluation, Share
+from runtime.evaluation.document import Comparison, Evaluation
 from runtime.manifest import Manifest
+from runtime.share import Share
 
 __all__ = ["check_accuracy", "percent"]
 

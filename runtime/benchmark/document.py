@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.benchmark.machine import Machine
-from runtime.errors import BundleError
-from runtime.schema import decode, parse_json
+from runtime.results_file import read_results
 
 __all__ = [
     "ORACLE",
@@ -111,17 +110,4 @@ def read_benchmark(path: Path) -> Benchmark:
     Raises:
         BundleError: if there is none that this version can read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"cannot read the benchmark '{path}': {error.strerror}; make it with: "
-            "python -m runtime bench BUNDLE"
-        ) from None
-    document = parse_json(data, str(path))
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"'{path}' is no benchmark of schema version {SCHEMA_VERSION}; run bench again"
-        )
-    return decode(Benchmark, document, str(path))
+    return read_results(path, Benchmark, SCHEMA_VERSION, "bench BUNDLE")

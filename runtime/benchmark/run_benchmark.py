@@ -15,8 +15,7 @@ from runtime.benchmark.tune import GOALS, find_floor, tune, widen
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle
 from runtime.errors import OptionError
-from runtime.evaluation.document import results_path
-from runtime.results_file import check_results_file, write_results
+from runtime.results_file import check_results_file, results_path, write_results
 from runtime.schema import to_json
 from runtime.terminal import Screen
 

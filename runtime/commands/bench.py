@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Quiet
-from runtime.command_line import NO_WORDS
+from runtime.arguments import Engines, Folder, Json, Quiet, Variants
+from runtime.command_line import split_words
 from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["bench"]
@@ -28,12 +28,8 @@ WORD_LISTS = {
 @instant_interrupt()
 def bench(
     bundle: Folder,
-    variant: Annotated[
-        str, typer.Option(metavar="NAME...", help="Only these variants.", show_default=False)
-    ] = "",
-    engine: Annotated[
-        str, typer.Option(metavar="NAME...", help="Only these engines.", show_default=False)
-    ] = "",
+    variant: Variants = "",
+    engine: Engines = "",
     batch: Annotated[
         str,
         typer.Option(metavar="N...", help="Images at once; by default 1 8.", show_default=False),
@@ -108,12 +104,12 @@ def bench(
     from runtime.errors import VerdictError
 
     request = Request(
-        variants=_words(variant),
-        engines=_words(engine),
-        providers=_words(provider) or ("cpu",),
-        threads=tuple(map(int, _words(threads))),
-        batches=tuple(map(int, _words(batch))),
-        sizes=tuple(map(int, _words(size))),
+        variants=split_words(variant),
+        engines=split_words(engine),
+        providers=split_words(provider) or ("cpu",),
+        threads=tuple(map(int, split_words(threads))),
+        batches=tuple(map(int, split_words(batch))),
+        sizes=tuple(map(int, split_words(size))),
         against=against,
         goal=tune,
         accuracy_floor=accuracy_floor,
@@ -129,7 +125,3 @@ def bench(
                 f"{each.case} takes {each.overhead.ratio:.3f} times a bare loop; "
                 f"allowed {1 + OVERHEAD_GOAL:g}"
             )
-
-
-def _words(given: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(given.split(","))) if given not in ("", NO_WORDS) else ()

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Provider, Quiet
-from runtime.command_line import NO_WORDS
+from runtime.arguments import ClassNames, Engines, Folder, Json, Provider, Quiet, Truth, Variants
+from runtime.command_line import split_words
 from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["evaluate"]
@@ -30,28 +30,10 @@ def evaluate(
             show_default=False,
         ),
     ],
-    variant: Annotated[
-        str, typer.Option(metavar="NAME...", help="Only these variants.", show_default=False)
-    ] = "",
-    engine: Annotated[
-        str, typer.Option(metavar="NAME...", help="Only these engines.", show_default=False)
-    ] = "",
-    truth: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Tells the classes of a folder without folders, a line for each image.",
-            show_default=False,
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Names the classes of a model that has no labels, one a line.",
-            show_default=False,
-        ),
-    ] = None,
+    variant: Variants = "",
+    engine: Engines = "",
+    truth: Truth = None,
+    labels: ClassNames = None,
     limit: Annotated[int, typer.Option(help="At most so many images; 0 is all of them.")] = 0,
     output: Annotated[
         Path | None,
@@ -104,8 +86,8 @@ def evaluate(
 
         tuning = take_tuning(loaded, screen)
     request = Request(
-        variants=_words(variant),
-        engines=_words(engine),
+        variants=split_words(variant),
+        engines=split_words(engine),
         labels=read_labels(labels, loaded.manifest.model.classes) if labels else (),
         provider=provider,
         batch=batch if batch is not None else tuning.batch if tuning else 8,
@@ -124,7 +106,3 @@ def evaluate(
             f"{len(found.failures)} of {found.data.listed} images could not be read, such as "
             f"'{found.failures[0].path}': {found.failures[0].reason}"
         )
-
-
-def _words(given: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(given.split(","))) if given not in ("", NO_WORDS) else ()

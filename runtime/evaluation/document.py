@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime.errors import BundleError
-from runtime.results_file import results_path
-from runtime.schema import decode, parse_json
+from runtime.results_file import read_results
 from runtime.share import Share
 
 __all__ = [
@@ -24,10 +22,8 @@ __all__ = [
     "DataInfo",
     "Evaluation",
     "Failure",
-    "Share",
     "VariantResult",
     "read_evaluation",
-    "results_path",
 ]
 
 SCHEMA_VERSION = 1
@@ -175,17 +171,4 @@ def read_evaluation(path: Path) -> Evaluation:
     Raises:
         BundleError: if there is none that this version can read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"cannot read the evaluation '{path}': {error.strerror}; make it with: "
-            "python -m runtime evaluate BUNDLE --data FOLDER"
-        ) from None
-    document = parse_json(data, str(path))
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"'{path}' is no evaluation of schema version {SCHEMA_VERSION}; evaluate again"
-        )
-    return decode(Evaluation, document, str(path))
+    return read_results(path, Evaluation, SCHEMA_VERSION, "evaluate BUNDLE --data FOLDER")

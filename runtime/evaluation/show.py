@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from runtime.evaluation.document import Comparison, Evaluation, Share, VariantResult
+from runtime.evaluation.document import Comparison, Evaluation, VariantResult
+from runtime.share import Share
 from runtime.table import text_table
 from runtime.terminal import Screen
 

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.evaluation.document import CalibrationBin, Share
+from runtime.evaluation.document import CalibrationBin
+from runtime.share import Share
 
 __all__ = ["calibration_bins", "calibration_error", "p_worse", "wilson"]
 
