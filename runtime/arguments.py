@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["ClassNames", "Engines", "Folder", "Json", "Provider", "Quiet", "Truth", "Variants"]
+__all__ = [
+    "NAMES",
+    "ClassNames",
+    "Engines",
+    "Folder",
+    "Json",
+    "Provider",
+    "Quiet",
+    "Truth",
+    "Variants",
+]
+
+NAMES = re.compile(r"\w[^/\\=]*")
+"""What stands behind options of several names; a folder with a slash is none, so that a bundle may
+follow."""
 
 Folder = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.", show_default=False)

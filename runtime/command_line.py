@@ -7,16 +7,18 @@ like: `--batch 1 8 32` then arrives as "1,8,32", because an option's value is on
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
 import typer
 
-from runtime.terminal import run
+from runtime.errors import OptionError
+from runtime.terminal import guard, run
 
 __all__ = ["NO_WORDS", "Program", "join_words", "run_program", "split_words"]
 
@@ -41,7 +43,10 @@ class Program:
 
 def run_program(program: Program, argv: Sequence[str] | None = None) -> int:
     """Run a program's command line and return its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    return guard(lambda: _run(program, list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(program: Program, words: list[str]) -> int:
     if program.default and words[:1] not in [["--help"], *([name] for name in program.commands)]:
         words.insert(0, program.default)
     named = words[:1] if words and words[0] in program.commands else program.commands
@@ -73,23 +78,44 @@ def _keep_commands_apart() -> None:
 def join_words(words: Sequence[str], lists: Mapping[str, re.Pattern[str]]) -> list[str]:
     """Return a command line in which what follows an option of several words is one word.
 
+    An option that is given again adds to what was given before.
+
     Args:
         words: the command line.
-        lists: what each word must look like, by option; the first that does not ends the list.
+        lists: what each word must look like, by option; the first that does not ends the list. What
+            fits no word at all, too, lets the option stand alone.
+
+    Raises:
+        OptionError: if an option that cannot stand alone does.
     """
-    joined: list[str] = []
-    option, found = "", list[str]()
-    for word in words:
-        if option and lists[option].fullmatch(word):
-            found.append(word)
+    words = list(_split_assignments(words, lists))
+    found: dict[str, list[str]] = {}
+    joined: list[str | list[str]] = []
+    at = 0
+    while at < len(words):
+        option, at = words[at], at + 1
+        if option not in lists:
+            joined.append(option)
             continue
-        if option:
-            joined.append(",".join(found) or NO_WORDS)
-        option, found = (word if word in lists else ""), []
-        joined.append(word)
-    if option:
-        joined.append(",".join(found) or NO_WORDS)
-    return joined
+        given = list(itertools.takewhile(lists[option].fullmatch, words[at:]))
+        at += len(given)
+        if not given and not lists[option].fullmatch(""):
+            raise _refusal(option, words[at : at + 1])
+        if option not in found:
+            joined += [option, found.setdefault(option, [])]
+        found[option] += given
+    return [each if isinstance(each, str) else ",".join(each) or NO_WORDS for each in joined]
+
+
+def _split_assignments(words: Sequence[str], lists: Mapping[str, re.Pattern[str]]) -> Iterator[str]:
+    for word in words:
+        option, equals, value = word.partition("=")
+        yield from (option, value) if equals and option in lists else (word,)
+
+
+def _refusal(option: str, behind: Sequence[str]) -> OptionError:
+    given = f"'{behind[0]}'" if behind and not behind[0].startswith("-") else "nothing"
+    return OptionError(f"{option}: given {given}; expected one word or several, as --help tells")
 
 
 def split_words(joined: str) -> tuple[str, ...]:

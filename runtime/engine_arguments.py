@@ -33,7 +33,7 @@ __all__ = [
     "split_targets",
 ]
 
-GPU_TARGETS = re.compile(rf"sm\d+|{CURRENT_GPU}")
+GPU_TARGETS = re.compile(rf"(?:sm\d+|{CURRENT_GPU})?")
 """What stands behind --rtx. Alone it is for what TensorRT-RTX builds for when it is not told:
 Ampere and newer."""
 

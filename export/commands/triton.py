@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Quiet
+from runtime.arguments import NAMES, Folder, Json, Quiet
+from runtime.command_line import split_words
 from runtime.terminal import Screen
 
 __all__ = ["triton"]
+
+WORD_LISTS = {"--variant": NAMES}
 
 
 def triton(
@@ -21,9 +24,11 @@ def triton(
         typer.Option(help="Of the models; a variant's is NAME-VARIANT.  [default: the bundle's]"),
     ] = "",
     variant: Annotated[
-        list[str],
-        typer.Option(help="This variant or engine only; may be repeated.", show_default=False),
-    ] = [],  # noqa: B006 (Typer makes a new one)
+        str,
+        typer.Option(
+            metavar="NAME...", help="Only these variants and engines.", show_default=False
+        ),
+    ] = "",
     version: Annotated[int, typer.Option(min=0, help="Its number; 0: the next one.")] = 0,
     batch: Annotated[int, typer.Option(help="Images at once, at most.")] = 8,
     instances: Annotated[int, typer.Option(help="Copies of the model on each device.")] = 1,
@@ -55,7 +60,7 @@ def triton(
     )
     loaded = Bundle.load(bundle)
     prefix = name or bundle.resolve().name
-    chosen = {each: triton_name(prefix, each) for each in variant or servable(loaded)}
+    chosen = {each: triton_name(prefix, each) for each in split_words(variant) or servable(loaded)}
     service = None
     if kserve is not None:
         on_gpu = any(each in loaded.manifest.engines for each in chosen)

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Engines, Folder, Json, Quiet, Variants
+from runtime.arguments import NAMES, Engines, Folder, Json, Quiet, Variants
 from runtime.command_line import split_words
 from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["bench"]
 
-_NAME, _NUMBER = re.compile(r"[^-].*"), re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d+")
 WORD_LISTS = {
-    "--variant": _NAME,
-    "--engine": _NAME,
-    "--provider": _NAME,
+    "--variant": NAMES,
+    "--engine": NAMES,
+    "--provider": NAMES,
     "--batch": _NUMBER,
     "--size": _NUMBER,
     "--threads": _NUMBER,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runtime.arguments import ClassNames, Engines, Folder, Json, Provider, Quiet, Truth, Variants
+from runtime.arguments import (
+    NAMES,
+    ClassNames,
+    Engines,
+    Folder,
+    Json,
+    Provider,
+    Quiet,
+    Truth,
+    Variants,
+)
 from runtime.command_line import split_words
 from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["evaluate"]
 
-_NAME = re.compile(r"[^-].*")
-WORD_LISTS = {"--variant": _NAME, "--engine": _NAME}
+WORD_LISTS = {"--variant": NAMES, "--engine": NAMES}
 
 
 @instant_interrupt()

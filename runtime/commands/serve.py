@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Json, Provider, Quiet
+from runtime.arguments import NAMES, Json, Provider, Quiet
+from runtime.command_line import split_words
 from runtime.terminal import Screen
 
 __all__ = ["serve"]
+
+WORD_LISTS = {"--variant": NAMES}
 
 
 def serve(
@@ -25,12 +28,12 @@ def serve(
     host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000,
     variant: Annotated[
-        list[str],
+        str,
         typer.Option(
-            help="Serve this variant or engine as a version; may be repeated; the first is the "
-            "default one."
+            metavar="NAME...",
+            help="Variants and engines, each served as a version; the first is the default one.",
         ),
-    ] = ["fp32"],  # noqa: B006 (Typer makes a new one)
+    ] = "fp32",
     batch: Annotated[int, typer.Option(help="Images the model is given at once, at most.")] = 8,
     queue: Annotated[
         int, typer.Option(help="Images that wait or run, at most; more are refused at once.")
@@ -87,7 +90,7 @@ def serve(
     from runtime.serving.token import read_token
 
     order = Order(
-        versions=tuple(dict.fromkeys(variant)),
+        versions=split_words(variant),
         backend=Backend(provider=provider, allow_fallback=allow_fallback, threads=threads),
         batch=BatchOptions(largest=batch, queue=queue, latency_budget_ms=latency_budget_ms),
         limits=Limits(body_mib=max_body_mib, megapixels=max_megapixels, seconds=time_limit_s),

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Provider
+from runtime.arguments import NAMES, Folder, Json, Provider
+from runtime.command_line import split_words
 from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["verify"]
+
+WORD_LISTS = {"--engine": NAMES}
 
 
 @instant_interrupt()
@@ -19,11 +22,9 @@ def verify(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing if all is well.")] = False,
     provider: Provider = "cpu",
     engine: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME", help="Run this engine instead; may be repeated.", show_default=False
-        ),
-    ] = [],  # noqa: B006 (Typer makes a new one)
+        str,
+        typer.Option(metavar="NAME...", help="Run these engines instead.", show_default=False),
+    ] = "",
 ) -> None:
     """Check that a bundle is what was published and still computes the same.
 
@@ -37,7 +38,7 @@ def verify(
     loaded = Bundle.load(bundle)
     if engine and provider != "cpu":
         raise OptionError("an engine runs in TensorRT itself; leave --provider out")
-    report = verify(loaded, provider, engine)
+    report = verify(loaded, provider, split_words(engine))
     screen = Screen(json=json)
     for note in report.notes:
         screen.warn(note)

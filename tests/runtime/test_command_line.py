@@ -4,9 +4,14 @@ import re
 import subprocess
 import sys
 
-from runtime.command_line import NO_WORDS, join_words
+import pytest
 
-LISTS = {"--rtx": re.compile(r"sm\d+"), "--batch": re.compile(r"\d+")}
+from runtime.arguments import NAMES
+from runtime.cli import main
+from runtime.command_line import NO_WORDS, join_words, split_words
+from runtime.errors import OptionError
+
+LISTS = {"--rtx": re.compile(r"(?:sm\d+)?"), "--batch": re.compile(r"\d+")}
 
 
 def test_words_behind_an_option_of_several_become_one():
@@ -14,8 +19,39 @@ def test_words_behind_an_option_of_several_become_one():
     assert join_words(words, LISTS) == ["build", "--rtx", "sm86,sm89", "folder", "--batch", "1,8"]
 
 
-def test_an_option_of_several_words_that_has_none_stands_for_its_default():
+def test_an_option_that_is_given_again_adds_to_its_words():
+    words = ["--batch", "1", "8", "folder", "--batch=32", "--batch", "8"]
+    joined = join_words(words, LISTS)
+    assert joined == ["--batch", "1,8,32,8", "folder"]
+    assert split_words(joined[1]) == ("1", "8", "32")
+
+
+def test_an_option_that_stands_for_something_alone_may():
     assert join_words(["--rtx", "--batch", "1"], LISTS) == ["--rtx", NO_WORDS, "--batch", "1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["--batch"], "nothing"),
+        (["--batch", "--rtx"], "nothing"),
+        (["--batch", "x"], "'x'"),
+        (["--batch=x"], "'x'"),
+    ],
+)
+def test_other_options_of_several_words_need_one(words, given):
+    with pytest.raises(OptionError, match=f"--batch: given {given}; expected one word or several"):
+        join_words(words, LISTS)
+
+
+def test_what_an_option_does_not_take_is_one_line(capsys):
+    assert main(["bench", "folder", "--batch=x"]) == 2
+    assert capsys.readouterr().err.startswith("error: --batch: given 'x'")
+
+
+def test_a_folder_may_follow_names():
+    for words in (["--variant", "fp32", "a/b", "./c"], ["--variant=fp32", "name=a/b", "../c"]):
+        assert join_words(words, {"--variant": NAMES})[:2] == ["--variant", "fp32"]
 
 
 def test_a_word_that_does_not_fit_ends_the_list():

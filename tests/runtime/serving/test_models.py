@@ -86,11 +86,14 @@ def infer(server, model, images, datatype="FP32", version=""):
         return answer.as_numpy("logits"), answer.get_response()["model_version"]
 
 
-def test_variants_are_versions_of_a_model(start_server, bundles):
+@pytest.mark.parametrize(
+    "words", [["--variant", "int8.cpu", "fp32"], ["--variant", "int8.cpu", "--variant", "fp32"]]
+)
+def test_variants_are_versions_of_a_model(start_server, bundles, words):
     two = bundles[0]
     images = np.random.default_rng(0).standard_normal((2, 3, 16, 16), dtype=np.float32)
     runners = {name: open_runner(two, name, threads=1) for name in ("fp32", "int8.cpu")}
-    with start_server(two.folder, "--variant", "int8.cpu", "--variant", "fp32") as server:
+    with start_server(two.folder, *words) as server:
         status, about = server.ask_json("/v2/models/two")
         assert (status, about["versions"]) == (200, ["int8.cpu", "fp32"])
         for asked, given in [("", "int8.cpu"), ("fp32", "fp32"), ("int8.cpu", "int8.cpu")]:
