@@ -35,8 +35,8 @@ AUTO = "auto"
 """The method that tries the others: ranges of one half of the images, on images of the other."""
 
 _PEAK_SHARE = 4
-"""Channels are equalized by one image in so many: a mean over 64 needs no more."""
-_FEWEST_PEAKS = 16
+"""Channels are equalized by one image in so many, within these bounds."""
+_FEWEST_PEAKS, _MOST_PEAKS = 16, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +163,8 @@ def _refuse_few(files: Sequence[ImageFile]) -> None:
 
 
 def _measure_peaks(graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile]) -> Peaks:
-    some = files[:: max(1, min(_PEAK_SHARE, len(files) // _FEWEST_PEAKS))]
+    count = min(max(len(files) // _PEAK_SHARE, _FEWEST_PEAKS), _MOST_PEAKS, len(files))
+    some = [files[index * len(files) // count] for index in range(count)]
     return measure_peaks(
         graph,
         (b.images for b in read_batches(some, spec, batch_size(graph, spec)) if len(b.images)),

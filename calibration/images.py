@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ __all__ = ["Batch", "ImageFile", "ImageRecord", "choose_images", "read_batches"]
 
 _PATCH = 256
 """Side in pixels of the middle part of an image that its statistics are taken from."""
+_READERS = 2
+"""Threads: decoding takes less than what is done with an image, whatever the number of cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,10 @@ class Batch:
     """One a file, skipped ones included."""
 
 
+_Loaded: TypeAlias = tuple[NDArray[np.float32] | None, ImageRecord]
+"""An image, unless it cannot be read, and what was found in its file."""
+
+
 def choose_images(
     folder: Path, count: int, without: Collection[ImageFile] = ()
 ) -> tuple[tuple[ImageFile, ...], int]:
@@ -96,16 +103,29 @@ def choose_images(
 def read_batches(files: Sequence[ImageFile], spec: ImageSpec, size: int) -> Iterator[Batch]:
     """Yield the files' images, `size` files at a time, preprocessed as the model wants them.
 
-    A file that cannot be read is skipped; its record says why.
+    The next ones are read while the caller works on these. A file that cannot be read is skipped;
+    its record says why.
     """
-    for start in range(0, len(files), size):
-        loaded = [_load(file, spec) for file in files[start : start + size]]
-        images = [image for image, _ in loaded if image is not None]
-        empty = np.empty((0, spec.channel_count, spec.crop, spec.crop), np.float32)
-        yield Batch(
-            images=np.stack(images) if images else empty,
-            records=tuple(record for _, record in loaded),
-        )
+    with ThreadPoolExecutor(_READERS) as pool:
+        ahead = _begin(pool, files[:size], spec)
+        for start in range(size, len(files) + size, size):
+            begun, ahead = ahead, _begin(pool, files[start : start + size], spec)
+            yield _batch([future.result() for future in begun], spec)
+
+
+def _begin(
+    pool: ThreadPoolExecutor, files: Sequence[ImageFile], spec: ImageSpec
+) -> list[Future[_Loaded]]:
+    return [pool.submit(_load, file, spec) for file in files]
+
+
+def _batch(loaded: Sequence[_Loaded], spec: ImageSpec) -> Batch:
+    images = [image for image, _ in loaded if image is not None]
+    empty = np.empty((0, spec.channel_count, spec.crop, spec.crop), np.float32)
+    return Batch(
+        images=np.stack(images) if images else empty,
+        records=tuple(record for _, record in loaded),
+    )
 
 
 def _hash(path: Path) -> str:
@@ -115,7 +135,7 @@ def _hash(path: Path) -> str:
         return ""  # open_image will say what is wrong
 
 
-def _load(file: ImageFile, spec: ImageSpec) -> tuple[NDArray[np.float32] | None, ImageRecord]:
+def _load(file: ImageFile, spec: ImageSpec) -> _Loaded:
     try:
         image = open_image(file.path)
         values = preprocess(image, spec)

@@ -19,6 +19,9 @@ __all__ = ["Probe"]
 
 _LOG_FATAL = 4
 """Log severity under which nothing is printed: errors arrive as exceptions all the same."""
+_LARGE_BYTES = 4096
+"""From here on a weight is handed over beside the graph. Small constants are looked into when the
+graph is optimized, and have to be in it."""
 
 
 class Probe:
@@ -43,10 +46,14 @@ class Probe:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # ONNX Runtime would quantize the weights, too, wherever it finds rounded activations.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-        model = ir.to_proto(tap(graph, self._tensors)).SerializeToString()
+        tapped = tap(graph, self._tensors)
+        # ONNX Runtime reads these where they lie: the session needs them as long as it lives.
+        self._weights = _take_weights(tapped)
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in self._weights.values()]
+        options.add_external_initializers(list(self._weights), values)
         try:
             self._session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
+                ir.to_proto(tapped).SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise BackendError(
@@ -85,6 +92,25 @@ class Probe:
         if missing <= 0:
             return images
         return np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
+
+
+def _take_weights(graph: ir.Model) -> dict[str, NDArray[np.float32]]:
+    """Take the large weights out of the graph, and return them by name.
+
+    To write them into the message that a session is opened with, and to read them out again, takes
+    longer than all else, and thrice their memory.
+    """
+    taken = {}
+    for name, value in graph.graph.initializers.items():
+        content = value.const_value
+        if content is None or content.dtype != ir.DataType.FLOAT or content.nbytes < _LARGE_BYTES:
+            continue
+        taken[name] = np.ascontiguousarray(content.numpy())
+        shape = ir.Shape(content.numpy().shape)
+        value.const_value = ir.ExternalTensor(
+            "handed over", 0, content.nbytes, content.dtype, shape=shape, name=name
+        )
+    return taken
 
 
 def _one_line(error: Exception) -> str:

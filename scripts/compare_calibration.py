@@ -26,12 +26,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from calibration.images import choose_images
 from runtime.bundle import Bundle
-from runtime.images import open_image
-from runtime.preprocess import preprocess
+from runtime.images import load_image
+from runtime.runner import Images
 from runtime.table import text_table
 from runtime.terminal import Screen
 
@@ -68,7 +67,7 @@ def infer(bundle: Bundle, data: Path, images: int) -> Callable[[], None]:
 
     def work() -> None:
         runner = OnnxRunner.open(bundle.read(bundle.variant("fp32").file))
-        batch: list[NDArray[np.float32]] = []
+        batch: list[Images] = []
         for image in _load(bundle, data, images):
             batch.append(image)
             if len(batch) == 8:
@@ -132,9 +131,10 @@ CONTESTANTS: dict[str, Callable[[Bundle, Path, int], Callable[[], None]]] = {
 }
 
 
-def _load(bundle: Bundle, data: Path, images: int) -> Iterator[NDArray[np.float32]]:
+def _load(bundle: Bundle, data: Path, images: int) -> Iterator[Images]:
     files, _ = choose_images(data, images)
-    return (preprocess(open_image(file.path), bundle.manifest.image) for file in files)
+    manifest = bundle.manifest
+    return (load_image(file.path, manifest.image, manifest.pixels) for file in files)
 
 
 def main(
@@ -172,8 +172,8 @@ def main(
             for c in contestants
         ]
         print(text_table([f"{images} images", "seconds", "ratio", "peak MiB"], rows))
-        print(f"goal: a single method of ours at most {GOAL}x plain inference")
-    sys.exit(ratios["ours mse"] > GOAL)
+        print(f"goal: each of ours at most {GOAL}x plain inference")
+    sys.exit(any(ratio > GOAL for name, ratio in ratios.items() if name.startswith("ours")))
 
 
 if __name__ == "__main__":
