@@ -33,7 +33,7 @@ __all__ = ["Half", "MethodScore", "best_method", "score_methods"]
 
 _LOUDEST, _GROUPS = 6, 4
 """Of each half. On four models, what `auto` then took was 0.4 dB below the method that all images
-say is best, in the mean; with 8 and 8 it is 0.3, with 4 and 4 0.5, and `tails` alone is 0.8 below."""
+say is best, in the mean; with 8 and 8 it is 0.3, with 4 and 4 0.5, and always `tails` 0.8."""
 _UNLESS_BETTER = "tails"
 _LEAD_DB = 1.0
 """What another method must be better by: a few images cannot tell less. On the graphs it was tried
