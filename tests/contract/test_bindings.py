@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 USES = re.compile(r"^    import (tensorrt|tensorrt_rtx)$", re.MULTILINE)
 
+PROBE_FILE = Path("runtime/probe.py")
 # A module like ours, with faults; behind each, the releases in which it is one.
 PROBE = """
 from __future__ import annotations
@@ -43,21 +44,21 @@ class Monitor(trt.IProgressMonitor):
 
 def users():
     """Our modules that touch TensorRT, and the flavour they are for; "tensorrt" is both."""
-    found = {m: USES.search(m.read_text()) for m in sorted((ROOT / "runtime").glob("*.py"))}
-    return {module: use[1] for module, use in found.items() if use}
+    found = {m: USES.search(m.read_text()) for m in sorted((ROOT / "runtime").rglob("*.py"))}
+    return {module.relative_to(ROOT): use[1] for module, use in found.items() if use}
 
 
 @pytest.fixture(scope="session")
 def complaints(bindings, request, tmp_path_factory):
-    """What mypy has to say of our modules and of the probe, by file name."""
+    """What mypy has to say of our modules and of the probe, by file."""
     folder = tmp_path_factory.mktemp("contract")
     write_stub(bindings, folder)
     shutil.copytree(ROOT / "runtime", folder / "runtime", ignore=shutil.ignore_patterns("__pyca*"))
-    (folder / "runtime" / "probe.py").write_text(PROBE)
-    checked = [folder / "runtime" / "probe.py"]
+    (folder / PROBE_FILE).write_text(PROBE)
+    checked = [folder / PROBE_FILE]
     for module, flavour in users().items():
         if flavour in ("tensorrt", bindings.flavour):
-            checked.append(folder / "runtime" / module.name)
+            checked.append(folder / module)
     for module in checked:
         # `trt` is whichever flavour was loaded, which a type checker cannot follow.
         text = re.sub(r"\btrt([.,])", r"tensorrt\1", module.read_text())
@@ -71,8 +72,8 @@ def complaints(bindings, request, tmp_path_factory):
     for line in run.stdout.splitlines():
         place, _, message = line.partition(": error: ")
         if message:
-            found.setdefault(Path(place.split(":")[0]).name, []).append(f"{place}: {message}")
-    assert "probe.py" in found, run.stdout + run.stderr
+            found.setdefault(Path(place.split(":")[0]), []).append(f"{place}: {message}")
+    assert PROBE_FILE in found, run.stdout + run.stderr
     return found
 
 
@@ -98,21 +99,22 @@ def write_stub(bindings, folder):
 
 
 def test_every_use_of_tensorrt_exists_in_the_release_or_is_guarded(complaints):
-    ours = {file: lines for file, lines in complaints.items() if file in {m.name for m in users()}}
+    ours = {file: lines for file, lines in complaints.items() if file in users()}
     assert not ours, "\n".join(line for lines in ours.values() for line in lines)
 
 
 def test_the_check_finds_what_a_release_lacks(bindings, complaints):
     source = PROBE.splitlines()
-    found = {source[int(line.split(":")[1]) - 1] for line in complaints["probe.py"]}
+    found = {source[int(line.split(":")[1]) - 1] for line in complaints[PROBE_FILE]}
     faults = {bindings.version, "every"}
     assert found == {line for line in source if faults & set(line.partition("#")[2].split())}
 
 
 def test_no_module_touches_tensorrt_without_being_checked():
-    named = [m for m in (ROOT / "runtime").glob("*.py") if re.search(r"\btrt\.", m.read_text())]
+    modules = (ROOT / "runtime").rglob("*.py")
+    named = {m.relative_to(ROOT) for m in modules if re.search(r"\btrt\.", m.read_text())}
     assert named
-    assert set(named) <= set(users())
+    assert named <= users().keys()
 
 
 LIVE = """
