@@ -20,8 +20,8 @@ from export.models.count import count_macs, count_parameters
 from export.pixels import INPUT_NAME as PIXELS_NAME
 from export.prepare import prepare_image
 from export.trace import INPUT_NAME as IMAGES_NAME
+from runtime.cuda.gpu import Gpu
 from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
-from runtime.gpu import Gpu
 from runtime.image_spec import ImageSpec
 from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise

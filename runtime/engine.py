@@ -15,9 +15,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engine_options import EngineOptions
 from runtime.errors import DeployError, EngineError
-from runtime.gpu import Gpu, find_gpu
 from runtime.locking import locked, replace
 from runtime.manifest import MANIFEST_FILE, FileInfo
 from runtime.plan_header import read_plan_header

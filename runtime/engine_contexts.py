@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.cuda import Cuda
+from runtime.cuda.cuda import Cuda
 from runtime.errors import EngineError
 from runtime.tensorrt_module import TensorRt
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.cuda import Cuda
-from runtime.cuda_buffer import CudaBuffer
+from runtime.cuda.buffer import CudaBuffer
+from runtime.cuda.cuda import Cuda
 from runtime.engine_contexts import EngineContexts
 from runtime.engine_io import read_io
 from runtime.errors import EngineError

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from runtime.build import build
 from runtime.build_monitor import Progress
+from runtime.cuda.gpu import find_gpu
 from runtime.engine import EngineInfo, describe_engine
 from runtime.engine_io import read_io
 from runtime.engine_options import EngineOptions
-from runtime.gpu import find_gpu
 from runtime.inspector import inspect_engine, read_precision
 from runtime.load_engine import load_engine
 from runtime.precision import PrecisionPromise, judge_precision, shares

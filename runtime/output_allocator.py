@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from runtime.cuda import Cuda
+from runtime.cuda.cuda import Cuda
 from runtime.errors import EngineError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.build import check_machine
+from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engine_memory import EngineMemory, estimate_memory
 from runtime.engine_orders import EngineOrder
 from runtime.errors import BackendError
-from runtime.gpu import Gpu, find_gpu
 from runtime.tensorrt_module import EXTRAS, load_tensorrt
 
 __all__ = ["Machine", "Preflight", "look_around", "preflight"]

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.cuda import Cuda
+from runtime.cuda.cuda import Cuda
 from runtime.errors import EngineError
 from runtime.locking import locked, replace
 from runtime.tensorrt_module import TensorRt

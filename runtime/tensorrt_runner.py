@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.cuda import open_cuda
+from runtime.cuda.cuda import open_cuda
+from runtime.cuda.gpu import find_gpu
 from runtime.engine import EngineInfo, check_plan, check_runs_here
 from runtime.engine_session import EngineSession
 from runtime.errors import EngineError
-from runtime.gpu import find_gpu
 from runtime.load_engine import load_engine
 from runtime.runner import Images, Logits
 from runtime.tensorrt_module import load_tensorrt

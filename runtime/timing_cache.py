@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle
 from runtime.cache_folder import cache_folder
-from runtime.gpu import Gpu
+from runtime.cuda.gpu import Gpu
 from runtime.locking import locked, replace
 from runtime.tensorrt_module import TensorRt
 

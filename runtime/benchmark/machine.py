@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.gpu import find_gpu
+from runtime.cuda.gpu import find_gpu
 
 __all__ = ["Machine", "describe_machine", "differences"]
 

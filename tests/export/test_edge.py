@@ -7,8 +7,8 @@ import pytest
 
 from export.cli import main
 from runtime.bundle import Bundle
+from runtime.cuda.gpu import find_gpu
 from runtime.engine_orders import EngineRequest, order_engines
-from runtime.gpu import find_gpu
 from runtime.open_engine import read_bundled_engine
 from runtime.verify import verify
 

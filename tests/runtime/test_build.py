@@ -8,9 +8,9 @@ import onnx
 import pytest
 
 from runtime.build import build, check_machine
+from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError, OptionError
-from runtime.gpu import Gpu, find_gpu
 from runtime.plan_header import read_plan_header
 from runtime.profile import parse_profile
 from runtime.tensorrt_module import load_tensorrt

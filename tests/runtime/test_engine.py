@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from runtime.cuda.gpu import Gpu
 from runtime.engine import (
     EngineInfo,
     check_plan,
@@ -17,7 +18,6 @@ from runtime.engine import (
 )
 from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError
-from runtime.gpu import Gpu
 from runtime.profile import Profile
 from runtime.schema import from_json, to_json
 

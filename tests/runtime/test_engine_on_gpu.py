@@ -10,10 +10,10 @@ import pytest
 from onnx import numpy_helper
 
 from runtime.build import build
+from runtime.cuda.gpu import find_gpu
 from runtime.engine import read_engine, save_engine
 from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError
-from runtime.gpu import find_gpu
 from runtime.make_engine import make_engine
 from runtime.onnx_runner import OnnxRunner
 from runtime.precision import PrecisionPromise

@@ -4,10 +4,10 @@ import onnx
 import pytest
 
 from runtime.build import build
+from runtime.cuda.gpu import find_gpu
 from runtime.engine import describe_engine
 from runtime.engine_options import EngineOptions
 from runtime.errors import EngineError
-from runtime.gpu import find_gpu
 from runtime.load_engine import load_engine
 from runtime.tensorrt_module import load_tensorrt
 

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
+from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineOrder
-from runtime.gpu import Gpu, find_gpu
 from runtime.manifest import Engine
 from runtime.precision import PrecisionPromise
 from runtime.preflight import Machine, look_around, preflight

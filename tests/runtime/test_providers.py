@@ -4,8 +4,8 @@ import importlib.util
 
 import pytest
 
+from runtime.cuda.gpu import find_gpu
 from runtime.errors import ProviderError
-from runtime.gpu import find_gpu
 from runtime.onnx_runner import OnnxRunner
 from runtime.providers import PROVIDERS, settings
 

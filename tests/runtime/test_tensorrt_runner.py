@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from runtime.cuda import Cuda, cuda_error
+from runtime.cuda.cuda import Cuda, cuda_error
+from runtime.cuda.gpu import find_gpu
 from runtime.engine_session import EngineSession
 from runtime.errors import EngineError
-from runtime.gpu import find_gpu
 from runtime.profile import Profile
 from runtime.tensorrt_module import TensorRt
 from runtime.tensorrt_runner import TensorRtRunner

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runtime.gpu import Gpu
+from runtime.cuda.gpu import Gpu
 from runtime.tensorrt_module import TensorRt
 from runtime.timing_cache import add_timings, timing_cache_file, use_timings
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.cuda import Cuda
+from runtime.cuda.cuda import Cuda
 
 __all__ = ["CudaBuffer"]
 

@@ -1,7 +1,7 @@
 """The part of the CUDA runtime that running an engine takes: memory, streams, events, graphs.
 
 `Cuda` speaks of it in Python; below it stands a CudaApi, which calls C functions by their names:
-through NVIDIA's bindings (cuda_bindings) or, on small devices, in libcudart itself (cuda_library).
+through NVIDIA's bindings (bindings) or, on small devices, in libcudart itself (library).
 There every failure of every call becomes an EngineError.
 """
 
@@ -67,10 +67,10 @@ def open_cuda() -> Cuda:
         BackendMissingError: if there is none.
         EngineError: if one is there and has no GPU or driver to work with.
     """
-    from runtime import cuda_bindings, cuda_library
+    from runtime.cuda import bindings, library
 
     failures: list[Exception] = []
-    for open_api in (cuda_bindings.open_api, cuda_library.open_api):
+    for open_api in (bindings.open_api, library.open_api):
         try:
             api: CudaApi = open_api()
             # The first call that needs driver and GPU: a library too new for its driver fails here.

@@ -8,11 +8,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from runtime import cuda_bindings, cuda_library
-from runtime.cuda import Cuda, open_cuda
-from runtime.cuda_buffer import CudaBuffer
+from runtime.cuda import bindings, library
+from runtime.cuda.buffer import CudaBuffer
+from runtime.cuda.cuda import Cuda, open_cuda
+from runtime.cuda.gpu import find_gpu
 from runtime.errors import BackendMissingError, EngineError
-from runtime.gpu import find_gpu
 
 needs_no_gpu = pytest.mark.skipif(find_gpu() is not None, reason="a GPU answers here")
 
@@ -77,7 +77,7 @@ def seen(libcudart):
 
 @pytest.fixture
 def cuda(libcudart, seen):
-    return Cuda(cuda_library.LibraryApi(libcudart))
+    return Cuda(library.LibraryApi(libcudart))
 
 
 def test_what_is_copied_to_the_gpu_and_back_is_what_it_was(cuda):
@@ -170,7 +170,7 @@ def test_an_error_that_the_library_cannot_name_is_told_by_number(cuda, libcudart
 @pytest.mark.parametrize("function", CALLS)
 def test_the_bindings_take_every_call_and_miss_the_driver_only(function):
     pytest.importorskip("cuda.bindings.runtime", reason="NVIDIA's bindings are not installed")
-    cuda = Cuda(cuda_bindings.open_api())
+    cuda = Cuda(bindings.open_api())
     with pytest.raises(EngineError, match=rf"CUDA: {function} failed with cudaError\w+ \(35\)"):
         CALLS[function](cuda)
 
@@ -178,7 +178,7 @@ def test_the_bindings_take_every_call_and_miss_the_driver_only(function):
 def test_every_function_of_cuda_is_declared_for_libcudart():
     source = inspect.getsource(Cuda)
     called = {name for name in source.split('"') if name.startswith("cuda")}
-    assert called == cuda_library._FUNCTIONS.keys() - {"cudaGetDeviceCount"}
+    assert called == library._FUNCTIONS.keys() - {"cudaGetDeviceCount"}
 
 
 @needs_no_gpu
@@ -189,7 +189,7 @@ def test_without_a_driver_cuda_says_what_is_missing():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(find_gpu() is None, reason="no NVIDIA GPU answers here")
-@pytest.mark.parametrize("backend", [cuda_bindings, cuda_library])
+@pytest.mark.parametrize("backend", [bindings, library])
 def test_on_a_gpu_both_ways_copy_and_keep_the_time(backend):
     cuda = Cuda(backend.open_api())
     stream, start, end = cuda.create_stream(), cuda.create_event(), cuda.create_event()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from runtime.cuda import cuda_error
+from runtime.cuda.cuda import cuda_error
 from runtime.errors import BackendMissingError
 
 __all__ = ["BindingsApi", "open_api"]

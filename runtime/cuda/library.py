@@ -8,7 +8,7 @@ from ctypes import c_float, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
 from pathlib import Path
 from typing import Any
 
-from runtime.cuda import cuda_error
+from runtime.cuda.cuda import cuda_error
 from runtime.errors import BackendMissingError
 
 __all__ = ["LibraryApi", "open_api"]
