@@ -14,7 +14,7 @@ import onnx_ir as ir
 from export.check_quantized import check_quantized
 from export.promise_precision import promise_precision
 from runtime.build_monitor import Progress
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
 from runtime.make_engine import MadeEngine, make_engine
 
 __all__ = ["build"]

@@ -19,9 +19,9 @@ from runtime.build_config import make_config
 from runtime.build_monitor import BuildWatch, Progress, make_monitor
 from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engine_memory import activation_mib
-from runtime.engine_options import CURRENT_GPU, EngineOptions
+from runtime.engines.options import CURRENT_GPU, EngineOptions
+from runtime.engines.tensorrt_module import TensorRt, load_tensorrt
 from runtime.errors import EngineError, EngineMemoryError
-from runtime.tensorrt_module import TensorRt, load_tensorrt
 from runtime.timing_cache import add_timings, timing_cache_file, use_timings
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import Profile
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError, OptionError
-from runtime.profile import Profile
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

@@ -15,9 +15,9 @@ from pathlib import Path
 from runtime.add_to_bundle import add_to_bundle
 from runtime.build_monitor import Progress
 from runtime.bundle import Bundle
-from runtime.engine import EngineInfo, check_plan
-from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineOrder
+from runtime.engines.engine import EngineInfo, check_plan
+from runtime.engines.options import EngineOptions
 from runtime.errors import DeployError, EngineError, EngineMemoryError
 from runtime.make_engine import MadeEngine, make_engine
 from runtime.preflight import Machine, preflight

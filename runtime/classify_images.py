@@ -118,7 +118,7 @@ def classify_images(
 def _variant(bundle: Bundle, request: Request) -> str:
     if not request.engine:
         return request.variant
-    from runtime.open_engine import find_engine
+    from runtime.engines.open_engine import find_engine
 
     return find_engine(bundle, request.engine).variant
 
@@ -132,7 +132,7 @@ def _start_opening(
         return lambda: open_model(
             request.provider, allow_fallback=request.allow_fallback, threads=request.threads
         )
-    from runtime.open_engine import open_engine
+    from runtime.engines.open_engine import open_engine
 
     return lambda: held.enter_context(open_engine(bundle, request.engine))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.command_line import NO_WORDS
-from runtime.engine_options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
+from runtime.engines.options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
 
 if TYPE_CHECKING:
     from runtime.engine_orders import EngineRequest

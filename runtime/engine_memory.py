@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.profile import Profile
+from runtime.engines.profile import Profile
 
 __all__ = ["EngineMemory", "activation_mib", "estimate_memory"]
 

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import Profile, check_profile, default_profiles, parse_profile
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
 from runtime.manifest import Engine, Variant
 from runtime.precision import PrecisionPromise
-from runtime.profile import Profile, check_profile, default_profiles, parse_profile
 
 __all__ = ["EngineOrder", "EngineRequest", "decide_options", "order_engines"]
 

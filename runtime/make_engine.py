@@ -9,14 +9,14 @@ from pathlib import Path
 from runtime.build import build
 from runtime.build_monitor import Progress
 from runtime.cuda.gpu import find_gpu
-from runtime.engine import EngineInfo, describe_engine
-from runtime.engine_io import read_io
-from runtime.engine_options import EngineOptions
-from runtime.inspector import inspect_engine, read_precision
-from runtime.load_engine import load_engine
+from runtime.engines.engine import EngineInfo, describe_engine
+from runtime.engines.inspector import inspect_engine, read_precision
+from runtime.engines.io_tensors import read_io
+from runtime.engines.load_engine import load_engine
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import Shape
+from runtime.engines.tensorrt_module import load_tensorrt
 from runtime.precision import PrecisionPromise, judge_precision, shares
-from runtime.profile import Shape
-from runtime.tensorrt_module import load_tensorrt
 
 __all__ = ["MadeEngine", "make_engine"]
 

@@ -14,8 +14,8 @@ from runtime.build import check_machine
 from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engine_memory import EngineMemory, estimate_memory
 from runtime.engine_orders import EngineOrder
+from runtime.engines.tensorrt_module import EXTRAS, load_tensorrt
 from runtime.errors import BackendError
-from runtime.tensorrt_module import EXTRAS, load_tensorrt
 
 __all__ = ["Machine", "Preflight", "look_around", "preflight"]
 

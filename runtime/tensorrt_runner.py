@@ -11,12 +11,12 @@ import numpy as np
 
 from runtime.cuda.cuda import open_cuda
 from runtime.cuda.gpu import find_gpu
-from runtime.engine import EngineInfo, check_plan, check_runs_here
-from runtime.engine_session import EngineSession
+from runtime.engines.engine import EngineInfo, check_plan, check_runs_here
+from runtime.engines.load_engine import load_engine
+from runtime.engines.session import EngineSession
+from runtime.engines.tensorrt_module import load_tensorrt
 from runtime.errors import EngineError
-from runtime.load_engine import load_engine
 from runtime.runner import Images, Logits
-from runtime.tensorrt_module import load_tensorrt
 
 __all__ = ["TensorRtRunner"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from runtime.bundle import Bundle
 from runtime.cache_folder import cache_folder
 from runtime.cuda.gpu import Gpu
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.locking import locked, replace
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

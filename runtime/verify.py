@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.bundle import Bundle
-from runtime.engine import EngineInfo
+from runtime.engines.engine import EngineInfo
+from runtime.engines.open_engine import find_engine, open_engine, read_bundled_engine
 from runtime.errors import BackendError, BundleError, EngineError
 from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import Engine, GoldenCase, TensorInfo, Variant, metadata_props
 from runtime.onnx_file import read_onnx
-from runtime.open_engine import find_engine, open_engine, read_bundled_engine
 from runtime.open_runner import open_runner
 from runtime.runner import join_outputs
 from runtime.schema import from_json

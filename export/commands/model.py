@@ -66,7 +66,7 @@ from runtime.engine_arguments import (
     Workspace,
     engine_requests,
 )
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 from runtime.terminal import Screen, instant_interrupt
 

@@ -39,7 +39,7 @@ from runtime.engine_arguments import (
     Workspace,
     engine_requests,
 )
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
 from runtime.terminal import Screen
 
 __all__ = ["plan"]

@@ -17,10 +17,10 @@ import numpy as np
 
 from export.triton.pbtxt import Message, Word, render
 from runtime.bundle import Bundle
-from runtime.engine import EngineInfo
+from runtime.engines.engine import EngineInfo
+from runtime.engines.profile import Profile
 from runtime.errors import OptionError
 from runtime.manifest import TensorInfo, Variant, metadata_props
-from runtime.profile import Profile
 from runtime.schema import from_json
 from runtime.tensor_file import read_tensor
 

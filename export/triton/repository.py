@@ -21,7 +21,7 @@ from pathlib import Path
 from export.triton.config import Served, ServeOptions, describe
 from export.triton.contract import CONTRACT_FILE, Contract, make_contract, make_readme
 from runtime.bundle import Bundle
-from runtime.engine import EngineInfo
+from runtime.engines.engine import EngineInfo
 from runtime.errors import BundleError, OptionError
 from runtime.locking import locked, replace
 from runtime.manifest import FileInfo

@@ -24,9 +24,9 @@ from runtime.benchmark.take_turns import RULE, Rule, Timed, take_turns
 from runtime.benchmark.timing import PACE, Pace
 from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
+from runtime.engines.open_engine import find_engine
 from runtime.errors import BackendError, OptionError
 from runtime.manifest import Variant
-from runtime.open_engine import find_engine
 from runtime.terminal import Screen
 from runtime.tools import installed_tools
 

@@ -137,7 +137,7 @@ def _open(subject: Subject) -> Callable[[], Model]:
 
 
 def _open_engine(bundle: Bundle, name: str) -> Model:
-    from runtime.open_engine import open_engine
+    from runtime.engines.open_engine import open_engine
 
     runner = open_engine(bundle, name)
     return Model(run=runner.logits, name=runner.name)

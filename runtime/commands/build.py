@@ -55,8 +55,8 @@ def build(
     """
     from runtime.build_engines import build_engines
     from runtime.bundle import Bundle
-    from runtime.engine_options import EngineOptions
     from runtime.engine_orders import EngineRequest, order_engines
+    from runtime.engines.options import EngineOptions
     from runtime.preflight import look_around
     from runtime.show_engines import raise_failures, show_engines
     from runtime.timing_cache import take_timings

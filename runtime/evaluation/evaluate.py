@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from runtime.bundle import Bundle
+from runtime.engines.open_engine import find_engine, open_engine
 from runtime.errors import BackendError, ImageError, OptionError
 from runtime.evaluation.answers import AnswerFile, Answers, top_classes
 from runtime.evaluation.dataset import Dataset
@@ -29,7 +30,6 @@ from runtime.evaluation.document import Evaluation
 from runtime.evaluation.match_labels import match_labels
 from runtime.evaluation.summarize import Subject, summarize
 from runtime.feed import Chunk, check_classifier, fixed_batch, load_ahead, run_chunk
-from runtime.open_engine import find_engine, open_engine
 from runtime.open_runner import open_runner
 from runtime.results_file import check_results_file, write_results
 from runtime.runner import Runner

@@ -123,7 +123,7 @@ def _open_variant(bundle: Bundle, version: str, backend: Backend) -> _Opened:
 
 
 def _open_engine(bundle: Bundle, version: str, backend: Backend) -> _Opened:
-    from runtime.open_engine import open_engine
+    from runtime.engines.open_engine import open_engine
 
     if backend.provider != "cpu":
         raise OptionError("an engine runs in TensorRT itself; leave --provider out")

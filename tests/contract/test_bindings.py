@@ -121,7 +121,7 @@ LIVE = """
 import sys
 sys.path.append(sys.argv[1])
 from runtime.build_monitor import BuildWatch, make_monitor
-from runtime.tensorrt_module import load_tensorrt
+from runtime.engines.tensorrt_module import load_tensorrt
 
 library = load_tensorrt(sys.argv[2])
 trt = library.module
@@ -147,7 +147,7 @@ NULL_BUILDER = """
 import sys
 sys.path.append(sys.argv[1])
 import runtime.build
-from runtime.tensorrt_module import load_tensorrt
+from runtime.engines.tensorrt_module import load_tensorrt
 runtime.build._make_builder(load_tensorrt(sys.argv[2]))
 """
 

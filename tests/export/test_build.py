@@ -8,10 +8,10 @@ import pytest
 
 from export.build import build
 from export.simplify import Simplifier
-from runtime.engine import read_engine, save_engine
-from runtime.engine_options import EngineOptions
+from runtime.engines.engine import read_engine, save_engine
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import parse_profile
 from runtime.errors import EngineError, OptionError
-from runtime.profile import parse_profile
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
 

@@ -13,9 +13,9 @@ from export.placement import TENSORRT, head
 from export.quantize import quantize
 from export.simplify import Simplifier
 from export.trace import trace, trace_static
-from runtime.engine_options import EngineOptions
-from runtime.plan_header import read_plan_header
-from runtime.profile import parse_profile
+from runtime.engines.options import EngineOptions
+from runtime.engines.plan_header import read_plan_header
+from runtime.engines.profile import parse_profile
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
 

@@ -5,9 +5,9 @@ import pytest
 
 from export.check_quantized import check_quantized
 from runtime.build import build
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import parse_profile
 from runtime.errors import EngineError, OptionError
-from runtime.profile import parse_profile
 
 QUANTIZED = """
 <ir_version: 10, opset_import: ["" : 19]>

@@ -9,7 +9,7 @@ from export.cli import main
 from runtime.bundle import Bundle
 from runtime.cuda.gpu import find_gpu
 from runtime.engine_orders import EngineRequest, order_engines
-from runtime.open_engine import read_bundled_engine
+from runtime.engines.open_engine import read_bundled_engine
 from runtime.verify import verify
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")

@@ -14,10 +14,10 @@ from export.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import parse_profile
 from runtime.errors import OptionError
 from runtime.images import load_image
-from runtime.profile import parse_profile
 from runtime.terminal import Screen
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")

@@ -9,11 +9,11 @@ import pytest
 
 from runtime.build import build, check_machine
 from runtime.cuda.gpu import Gpu, find_gpu
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.plan_header import read_plan_header
+from runtime.engines.profile import parse_profile
+from runtime.engines.tensorrt_module import load_tensorrt
 from runtime.errors import EngineError, OptionError
-from runtime.plan_header import read_plan_header
-from runtime.profile import parse_profile
-from runtime.tensorrt_module import load_tensorrt
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
 
@@ -96,8 +96,8 @@ def test_ctrl_c_ends_a_build():
     code = f"""
 import os, signal, time
 from runtime.build import build
-from runtime.engine_options import EngineOptions
-from runtime.profile import parse_profile
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import parse_profile
 
 steps = 0
 
@@ -206,7 +206,9 @@ def test_a_flavour_that_does_not_exist_is_refused():
 
 
 def test_a_missing_library_is_told_with_the_command_that_installs_it():
-    code = "from runtime.tensorrt_module import load_tensorrt; load_tensorrt('tensorrt_rtx')"
+    code = (
+        "from runtime.engines.tensorrt_module import load_tensorrt; load_tensorrt('tensorrt_rtx')"
+    )
     path = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; "
     path += "sys.modules['tensorrt_rtx'] = None; "
     run = subprocess.run(

@@ -15,10 +15,10 @@ from runtime.build_engines import build_engines, build_within_memory
 from runtime.bundle import Bundle
 from runtime.cli import main
 from runtime.cuda.gpu import find_gpu
-from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineRequest, order_engines
+from runtime.engines.open_engine import open_engine, read_bundled_engine
+from runtime.engines.options import EngineOptions
 from runtime.errors import BundleError, EngineError, EngineMemoryError
-from runtime.open_engine import open_engine, read_bundled_engine
 from runtime.preflight import look_around
 from runtime.terminal import Screen
 from runtime.verify import verify

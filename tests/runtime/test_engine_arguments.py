@@ -2,7 +2,7 @@ import pytest
 
 from runtime.command_line import NO_WORDS, join_words
 from runtime.engine_arguments import GPU_TARGETS, engine_requests
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 
 

@@ -17,10 +17,10 @@ import pytest
 
 from runtime.cuda.cuda import Cuda, cuda_error
 from runtime.cuda.gpu import find_gpu
-from runtime.engine_session import EngineSession
+from runtime.engines.profile import Profile
+from runtime.engines.session import EngineSession
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
-from runtime.profile import Profile
-from runtime.tensorrt_module import TensorRt
 from runtime.tensorrt_runner import TensorRtRunner
 
 NAMES = {2: "cudaErrorMemoryAllocation", 400: "cudaErrorInvalidResourceHandle"}
@@ -580,8 +580,8 @@ def test_a_folder_that_cannot_be_written_costs_time_only(open_runner, tmp_path, 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="a GPU answers here")
 def test_without_a_gpu_an_engine_is_refused_before_any_library_is_loaded(tmp_path):
-    from runtime.engine import describe_engine
-    from runtime.engine_options import EngineOptions
+    from runtime.engines.engine import describe_engine
+    from runtime.engines.options import EngineOptions
 
     plan = b"ftrt" + bytes(20) + bytes([10, 3, 0, 26]) + bytes(100)
     info = describe_engine(plan, b"", EngineOptions(), "10.3.0", {}, 1.0)

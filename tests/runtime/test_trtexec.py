@@ -1,10 +1,10 @@
 import shlex
 
-from runtime.engine_options import EngineOptions
 from runtime.engine_orders import EngineOrder
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import parse_profile
 from runtime.manifest import Engine
 from runtime.precision import PrecisionPromise
-from runtime.profile import parse_profile
 from runtime.trtexec import trtexec_command
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from runtime.bundle import Bundle
-from runtime.engine import describe_engine
-from runtime.engine_options import EngineOptions
+from runtime.engines.engine import describe_engine
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import Profile
 from runtime.errors import OptionError
 from runtime.manifest import Engine, GoldenCase
 from runtime.onnx_runner import OnnxRunner
-from runtime.profile import Profile
 from runtime.schema import to_json
 from runtime.tensor_file import read_tensor, write_tensor
 from runtime.verify import TF32_GAP, verify

@@ -8,8 +8,8 @@ from PIL import Image
 
 from runtime.benchmark.bench import Plan, bench
 from runtime.cuda.gpu import find_gpu
-from runtime.engine import describe_engine
-from runtime.engine_options import EngineOptions
+from runtime.engines.engine import describe_engine
+from runtime.engines.options import EngineOptions
 from runtime.errors import BackendError
 from runtime.evaluation.dataset import open_dataset
 from runtime.evaluation.evaluate import Request, evaluate

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from runtime.engine_io import EngineIo
+from runtime.engines.io_tensors import EngineIo
+from runtime.engines.profile import Profile
 from runtime.errors import EngineError
-from runtime.profile import Profile
 
 
 def profile(smallest, largest, side):

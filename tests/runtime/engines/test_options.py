@@ -1,8 +1,8 @@
 import pytest
 
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import Profile
 from runtime.errors import OptionError
-from runtime.profile import Profile
 
 UP_TO_8 = Profile(smallest=(1, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(8, 3, 224, 224))
 FIXED = Profile(smallest=(4, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(4, 3, 224, 224))

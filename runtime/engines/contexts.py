@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime.cuda.cuda import Cuda
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

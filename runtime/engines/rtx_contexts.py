@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cuda.cuda import Cuda
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
 from runtime.locking import locked, replace
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt_rtx

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
+from runtime.engines.inspector import read_precision
 from runtime.errors import EngineError
-from runtime.inspector import read_precision
 
 STEM, BLOCK, LAST = 64 * 3 * 49 * 112 * 112, 64 * 64 * 9 * 56 * 56, 512 * 64 * 28 * 28
 

@@ -23,13 +23,13 @@ import numpy as np
 
 from runtime.cuda.buffer import CudaBuffer
 from runtime.cuda.cuda import Cuda
-from runtime.engine_contexts import EngineContexts
-from runtime.engine_io import read_io
+from runtime.engines.contexts import EngineContexts
+from runtime.engines.io_tensors import read_io
+from runtime.engines.output_allocator import OutputMemory, make_allocator
+from runtime.engines.rtx_contexts import RtxContexts
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
-from runtime.output_allocator import OutputMemory, make_allocator
-from runtime.rtx_contexts import RtxContexts
 from runtime.runner import Images, Logits
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

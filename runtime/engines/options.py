@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from runtime.engines.profile import Profile
 from runtime.errors import OptionError
-from runtime.profile import Profile
 
 __all__ = ["CURRENT_GPU", "HARDWARE_COMPATIBILITIES", "EngineOptions"]
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.cuda.gpu import Gpu, find_gpu
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.plan_header import read_plan_header
 from runtime.errors import DeployError, EngineError
 from runtime.locking import locked, replace
 from runtime.manifest import MANIFEST_FILE, FileInfo
-from runtime.plan_header import read_plan_header
 from runtime.schema import from_json, to_json
 
 __all__ = [

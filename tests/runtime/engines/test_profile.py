@@ -1,7 +1,7 @@
 import pytest
 
+from runtime.engines.profile import Profile, check_profile, default_profiles, parse_profile
 from runtime.errors import OptionError
-from runtime.profile import Profile, check_profile, default_profiles, parse_profile
 
 UP_TO_8 = Profile(smallest=(1, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(8, 3, 224, 224))
 FIXED = Profile(smallest=(4, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(4, 3, 224, 224))

@@ -17,9 +17,9 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from runtime.engines.profile import Shape
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
-from runtime.profile import Shape
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle
 from runtime.cache_folder import cache_folder
-from runtime.engine import EngineInfo, check_plan
+from runtime.engines.engine import EngineInfo, check_plan
 from runtime.errors import BundleError, OptionError
 from runtime.manifest import Engine
 from runtime.schema import from_json

@@ -2,8 +2,8 @@ import struct
 
 import pytest
 
+from runtime.engines.plan_header import read_plan_header
 from runtime.errors import EngineError
-from runtime.plan_header import read_plan_header
 
 # Laid out as NVIDIA's trtexec reads plans: without a GPU no real one of TensorRT can be built.
 TENSORRT_10_3 = b"ftrt" + bytes(20) + bytes([10, 3, 0, 26]) + bytes(100)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from runtime.cuda.gpu import Gpu
-from runtime.engine import (
+from runtime.engines.engine import (
     EngineInfo,
     check_plan,
     check_runs_here,
@@ -16,9 +16,9 @@ from runtime.engine import (
     rebuild_command,
     save_engine,
 )
-from runtime.engine_options import EngineOptions
+from runtime.engines.options import EngineOptions
+from runtime.engines.profile import Profile
 from runtime.errors import EngineError
-from runtime.profile import Profile
 from runtime.schema import from_json, to_json
 
 # Laid out as NVIDIA's trtexec reads plans: without a GPU no real one of TensorRT can be built.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from runtime.engine import EngineInfo
+from runtime.engines.engine import EngineInfo
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runtime.engines.profile import Profile, Shape
+from runtime.engines.tensorrt_module import TensorRt
 from runtime.errors import EngineError
-from runtime.profile import Profile, Shape
-from runtime.tensorrt_module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt

@@ -5,11 +5,11 @@ import pytest
 
 from runtime.build import build
 from runtime.cuda.gpu import find_gpu
-from runtime.engine import describe_engine
-from runtime.engine_options import EngineOptions
+from runtime.engines.engine import describe_engine
+from runtime.engines.load_engine import load_engine
+from runtime.engines.options import EngineOptions
+from runtime.engines.tensorrt_module import load_tensorrt
 from runtime.errors import EngineError
-from runtime.load_engine import load_engine
-from runtime.tensorrt_module import load_tensorrt
 
 MEAN = """
 <ir_version: 10, opset_import: ["" : 18]>

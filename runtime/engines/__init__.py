@@ -1,0 +1,1 @@
+"""TensorRT engines: what lies on a disk, what it runs with, and opening and running it."""
