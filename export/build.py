@@ -1,8 +1,8 @@
 """Builds a TensorRT engine from a graph.
 
-The work is done by `runtime.make_engine`, which devices use too and which knows bytes only: they
-have TensorRT's own parser, and no ONNX library. What a graph can be asked is asked here, once:
-whether TensorRT reads its quantization as ONNX means it, and what runs in which precision.
+The work is done by `runtime.building.make_engine`, which devices use too and which knows bytes
+only: they have TensorRT's own parser, and no ONNX library. What a graph can be asked is asked here,
+once: whether TensorRT reads its quantization as ONNX means it, and what runs in which precision.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import onnx_ir as ir
 
 from export.check_quantized import check_quantized
 from export.promise_precision import promise_precision
-from runtime.build_monitor import Progress
+from runtime.building.make_engine import MadeEngine, make_engine
+from runtime.building.monitor import Progress
 from runtime.engines.options import EngineOptions
-from runtime.make_engine import MadeEngine, make_engine
 
 __all__ = ["build"]
 

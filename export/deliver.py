@@ -29,8 +29,8 @@ from export.variants.made import Form
 from export.variants.make_variants import Task, Variants, make_variants
 from export.variants.order import PrecisionOrder
 from export.variants.raise_failures import raise_failures
+from runtime.building.orders import EngineRequest, decide_options
 from runtime.bundle import Bundle
-from runtime.engine_orders import EngineRequest, decide_options
 from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo
 from runtime.parity import ParityReport

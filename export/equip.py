@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.edge import Edge, pack_edge
-from runtime.build_engines import Outcome, build_engines
+from runtime.building.build_engines import Outcome, build_engines
+from runtime.building.orders import EngineRequest, order_engines
+from runtime.building.preflight import look_around
+from runtime.building.timing_cache import take_timings
 from runtime.bundle import Bundle
-from runtime.engine_orders import EngineRequest, order_engines
 from runtime.errors import DeployError
-from runtime.preflight import look_around
 from runtime.terminal import Screen
-from runtime.timing_cache import take_timings
 
 __all__ = ["Equipment", "device_request", "equip"]
 

@@ -20,12 +20,12 @@ from export.models.count import count_macs, count_parameters
 from export.pixels import INPUT_NAME as PIXELS_NAME
 from export.prepare import prepare_image
 from export.trace import INPUT_NAME as IMAGES_NAME
+from runtime.building.orders import EngineOrder, EngineRequest, order_engines
+from runtime.building.preflight import Machine, Preflight, look_around, preflight
 from runtime.cuda.gpu import Gpu
-from runtime.engine_orders import EngineOrder, EngineRequest, order_engines
 from runtime.image_spec import ImageSpec
 from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
-from runtime.preflight import Machine, Preflight, look_around, preflight
 
 __all__ = ["Plan", "PlanOrder", "PlannedEngine", "plan"]
 

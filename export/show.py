@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from export.variants.show import variant_lines, variant_table
+from runtime.building.show import engine_table, engines_document
 from runtime.parity import CaseParity, ParityReport
-from runtime.show_engines import engine_table, engines_document
 from runtime.table import text_table
 from runtime.terminal import Screen
 

@@ -50,8 +50,7 @@ from export.arguments import (
     parse_shape,
     require_extra,
 )
-from runtime.command_line import split_words
-from runtime.engine_arguments import (
+from runtime.building.arguments import (
     GPU_TARGETS,
     Dla,
     HardwareCompatible,
@@ -66,6 +65,7 @@ from runtime.engine_arguments import (
     Workspace,
     engine_requests,
 )
+from runtime.command_line import split_words
 from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 from runtime.terminal import Screen, instant_interrupt
@@ -73,7 +73,7 @@ from runtime.terminal import Screen, instant_interrupt
 if TYPE_CHECKING:
     from export.deliver import Order
     from export.edge import Edge
-    from runtime.engine_orders import EngineRequest
+    from runtime.building.orders import EngineRequest
 
 __all__ = ["model"]
 
@@ -214,7 +214,7 @@ def _plain_request(
     options: EngineOptions, profiles: Sequence[str], *, needed: bool
 ) -> EngineRequest:
     """Return how to build engines of TensorRT."""
-    from runtime.engine_orders import EngineRequest
+    from runtime.building.orders import EngineRequest
 
     if profiles and not needed:
         raise OptionError("--profile: given without engines; expected --tensorrt, --rtx or --edge")
@@ -245,7 +245,7 @@ def _export(
     from export.diagnose import MisfitError
     from export.equip import equip
     from export.show import show_delivery, show_misfits
-    from runtime.show_engines import raise_failures
+    from runtime.building.show import raise_failures
 
     try:
         delivery = deliver(order, screen)

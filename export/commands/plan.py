@@ -25,7 +25,7 @@ from export.arguments import (
     parse_shape,
     require_extra,
 )
-from runtime.engine_arguments import (
+from runtime.building.arguments import (
     GPU_TARGETS,
     Dla,
     HardwareCompatible,
@@ -90,7 +90,7 @@ def plan(
     from export.load import LoadOptions
     from export.plan import PlanOrder, plan
     from export.show_plan import show_plan
-    from runtime.engine_orders import EngineRequest
+    from runtime.building.orders import EngineRequest
 
     device = find_edge(edge, opset) if edge else None
     if not requests:

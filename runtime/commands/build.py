@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runtime.arguments import Folder, Json, Quiet
-from runtime.engine_arguments import (
+from runtime.building.arguments import (
     GPU_TARGETS,
     Dla,
     HardwareCompatible,
@@ -53,13 +53,13 @@ def build(
 
     It looks first whether they can be built. Called again, it goes on where it stopped.
     """
-    from runtime.build_engines import build_engines
+    from runtime.building.build_engines import build_engines
+    from runtime.building.orders import EngineRequest, order_engines
+    from runtime.building.preflight import look_around
+    from runtime.building.show import raise_failures, show_engines
+    from runtime.building.timing_cache import take_timings
     from runtime.bundle import Bundle
-    from runtime.engine_orders import EngineRequest, order_engines
     from runtime.engines.options import EngineOptions
-    from runtime.preflight import look_around
-    from runtime.show_engines import raise_failures, show_engines
-    from runtime.timing_cache import take_timings
 
     screen = Screen(json=json, quiet=quiet)
     loaded = Bundle.load(bundle)

@@ -120,7 +120,7 @@ def test_no_module_touches_tensorrt_without_being_checked():
 LIVE = """
 import sys
 sys.path.append(sys.argv[1])
-from runtime.build_monitor import BuildWatch, make_monitor
+from runtime.building.monitor import BuildWatch, make_monitor
 from runtime.engines.tensorrt_module import load_tensorrt
 
 library = load_tensorrt(sys.argv[2])
@@ -146,9 +146,9 @@ monitor.phase_finish("building")
 NULL_BUILDER = """
 import sys
 sys.path.append(sys.argv[1])
-import runtime.build
+import runtime.building.build
 from runtime.engines.tensorrt_module import load_tensorrt
-runtime.build._make_builder(load_tensorrt(sys.argv[2]))
+runtime.building.build._make_builder(load_tensorrt(sys.argv[2]))
 """
 
 

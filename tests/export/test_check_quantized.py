@@ -4,7 +4,7 @@ import onnx_ir as ir
 import pytest
 
 from export.check_quantized import check_quantized
-from runtime.build import build
+from runtime.building.build import build
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.errors import EngineError, OptionError

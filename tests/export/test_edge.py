@@ -6,9 +6,9 @@ import tarfile
 import pytest
 
 from export.cli import main
+from runtime.building.orders import EngineRequest, order_engines
 from runtime.bundle import Bundle
 from runtime.cuda.gpu import find_gpu
-from runtime.engine_orders import EngineRequest, order_engines
 from runtime.engines.open_engine import read_bundled_engine
 from runtime.verify import verify
 

@@ -10,8 +10,8 @@ from onnx import numpy_helper
 from calibration.cli import main as calibrate
 from calibration.ranges_file import RangesFile
 from export.edge import find_edge, pack_edge
+from runtime.building.orders import EngineRequest, order_engines
 from runtime.bundle import Bundle
-from runtime.engine_orders import EngineRequest, order_engines
 from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 from runtime.schema import from_json

@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from runtime.build import build
+from runtime.building.build import build
+from runtime.building.make_engine import make_engine
 from runtime.cuda.gpu import find_gpu
 from runtime.engines.engine import read_engine, save_engine
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.errors import EngineError
-from runtime.make_engine import make_engine
 from runtime.onnx_runner import OnnxRunner
 from runtime.precision import PrecisionPromise
 from runtime.tensorrt_runner import TensorRtRunner

@@ -3,7 +3,7 @@ import dataclasses
 import onnx
 import pytest
 
-from runtime.build import build
+from runtime.building.build import build
 from runtime.cuda.gpu import find_gpu
 from runtime.engines.engine import describe_engine
 from runtime.engines.load_engine import load_engine

@@ -1,11 +1,11 @@
 import shlex
 
-from runtime.engine_orders import EngineOrder
+from runtime.building.orders import EngineOrder
+from runtime.building.trtexec import trtexec_command
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.manifest import Engine
 from runtime.precision import PrecisionPromise
-from runtime.trtexec import trtexec_command
 
 
 def command(major, *profiles, **options):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from runtime.engine_orders import EngineRequest, decide_options, order_engines
+from runtime.building.orders import EngineRequest, decide_options, order_engines
 from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 from runtime.precision import PrecisionPromise

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtime.build import build
-from runtime.build_monitor import Progress
+from runtime.building.build import build
+from runtime.building.monitor import Progress
 from runtime.cuda.gpu import find_gpu
 from runtime.engines.engine import EngineInfo, describe_engine
 from runtime.engines.inspector import inspect_engine, read_precision

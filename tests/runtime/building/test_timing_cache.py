@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from runtime.building.timing_cache import add_timings, timing_cache_file, use_timings
 from runtime.cuda.gpu import Gpu
 from runtime.engines.tensorrt_module import TensorRt
-from runtime.timing_cache import add_timings, timing_cache_file, use_timings
 
 ORIN = Gpu(name="Orin (nvgpu)", sm="sm87", memory_mib=7620, cuda="12.6")
 LIBRARY = TensorRt("tensorrt", "10.3.0", None, None, [])

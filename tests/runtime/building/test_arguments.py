@@ -1,7 +1,7 @@
 import pytest
 
+from runtime.building.arguments import GPU_TARGETS, engine_requests
 from runtime.command_line import NO_WORDS, join_words
-from runtime.engine_arguments import GPU_TARGETS, engine_requests
 from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 

@@ -10,10 +10,10 @@ import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime.build import check_machine
+from runtime.building.build import check_machine
+from runtime.building.memory import EngineMemory, estimate_memory
+from runtime.building.orders import EngineOrder
 from runtime.cuda.gpu import Gpu, find_gpu
-from runtime.engine_memory import EngineMemory, estimate_memory
-from runtime.engine_orders import EngineOrder
 from runtime.engines.tensorrt_module import EXTRAS, load_tensorrt
 from runtime.errors import BackendError
 

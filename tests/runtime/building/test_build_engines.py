@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from runtime.add_to_bundle import add_to_bundle
-from runtime.build_engines import build_engines, build_within_memory
+from runtime.building.build_engines import build_engines, build_within_memory
+from runtime.building.orders import EngineRequest, order_engines
+from runtime.building.preflight import look_around
 from runtime.bundle import Bundle
 from runtime.cli import main
 from runtime.cuda.gpu import find_gpu
-from runtime.engine_orders import EngineRequest, order_engines
 from runtime.engines.open_engine import open_engine, read_bundled_engine
 from runtime.engines.options import EngineOptions
 from runtime.errors import BundleError, EngineError, EngineMemoryError
-from runtime.preflight import look_around
 from runtime.terminal import Screen
 from runtime.verify import verify
 
@@ -207,7 +207,7 @@ def test_other_failures_are_not_tried_again():
 
 
 def test_timings_that_a_bundle_brings_are_used_if_they_were_published(promising_folder, tmp_path):
-    from runtime.timing_cache import take_timings
+    from runtime.building.timing_cache import take_timings
 
     name = "timing.10.3.0.sm87.orin.cache"
     add_to_bundle(promising_folder, {name: b"timings"}, {})

@@ -7,7 +7,7 @@ import sys
 import onnx
 import pytest
 
-from runtime.build import build, check_machine
+from runtime.building.build import build, check_machine
 from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engines.options import EngineOptions
 from runtime.engines.plan_header import read_plan_header
@@ -95,7 +95,7 @@ def test_what_progress_raises_ends_the_build():
 def test_ctrl_c_ends_a_build():
     code = f"""
 import os, signal, time
-from runtime.build import build
+from runtime.building.build import build
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 
@@ -222,8 +222,7 @@ def test_one_logger_serves_the_whole_process():
 
 
 def test_no_module_of_the_build_imports_tensorrt_by_itself():
-    code = (
-        "import runtime.build, sys; print({'tensorrt', 'tensorrt_rtx', 'onnx'} & set(sys.modules))"
-    )
+    code = "import runtime.building.build, sys; "
+    code += "print({'tensorrt', 'tensorrt_rtx', 'onnx'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.build_config import make_config
-from runtime.build_monitor import BuildWatch, Progress, make_monitor
+from runtime.building.make_config import make_config
+from runtime.building.memory import activation_mib
+from runtime.building.monitor import BuildWatch, Progress, make_monitor
+from runtime.building.timing_cache import add_timings, timing_cache_file, use_timings
 from runtime.cuda.gpu import Gpu, find_gpu
-from runtime.engine_memory import activation_mib
 from runtime.engines.options import CURRENT_GPU, EngineOptions
 from runtime.engines.tensorrt_module import TensorRt, load_tensorrt
 from runtime.errors import EngineError, EngineMemoryError
-from runtime.timing_cache import add_timings, timing_cache_file, use_timings
 
 if TYPE_CHECKING:
     import tensorrt

@@ -14,7 +14,7 @@ from runtime.command_line import NO_WORDS
 from runtime.engines.options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
 
 if TYPE_CHECKING:
-    from runtime.engine_orders import EngineRequest
+    from runtime.building.orders import EngineRequest
 
 __all__ = [
     "GPU_TARGETS",
@@ -95,7 +95,7 @@ def engine_requests(
     Raises:
         OptionError: if TensorRT-RTX lacks one of the options.
     """
-    from runtime.engine_orders import EngineRequest
+    from runtime.building.orders import EngineRequest
 
     requests = []
     if tensorrt:

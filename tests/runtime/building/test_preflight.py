@@ -2,13 +2,13 @@ import dataclasses
 
 import pytest
 
+from runtime.building.orders import EngineOrder
+from runtime.building.preflight import Machine, look_around, preflight
 from runtime.cuda.gpu import Gpu, find_gpu
-from runtime.engine_orders import EngineOrder
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.manifest import Engine
 from runtime.precision import PrecisionPromise
-from runtime.preflight import Machine, look_around, preflight
 
 ORIN = Gpu(name="Orin", sm="sm87", memory_mib=7620, cuda="12.6", integrated=True)
 JETSON = Machine(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 
-from runtime.engine_orders import EngineOrder
+from runtime.building.orders import EngineOrder
 
 __all__ = ["trtexec_command"]
 

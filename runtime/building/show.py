@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.build_engines import Outcome
+from runtime.building.build_engines import Outcome
 from runtime.bundle import Bundle
 from runtime.table import text_table
 from runtime.terminal import Screen

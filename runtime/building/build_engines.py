@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.add_to_bundle import add_to_bundle
-from runtime.build_monitor import Progress
+from runtime.building.make_engine import MadeEngine, make_engine
+from runtime.building.monitor import Progress
+from runtime.building.orders import EngineOrder
+from runtime.building.preflight import Machine, preflight
 from runtime.bundle import Bundle
-from runtime.engine_orders import EngineOrder
 from runtime.engines.engine import EngineInfo, check_plan
 from runtime.engines.options import EngineOptions
 from runtime.errors import DeployError, EngineError, EngineMemoryError
-from runtime.make_engine import MadeEngine, make_engine
-from runtime.preflight import Machine, preflight
 from runtime.publish import check_writable
 from runtime.schema import from_json, to_json
 from runtime.terminal import Screen

@@ -1,6 +1,6 @@
 import pytest
 
-from runtime.build_monitor import BuildWatch
+from runtime.building.monitor import BuildWatch
 
 
 def test_a_phase_fills_one_step_of_the_phase_it_stands_in():
