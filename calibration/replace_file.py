@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from runtime.errors import BundleError
-from runtime.staging import staging
+from runtime.publishing.staging import staging
 
 __all__ = ["check_replaceable", "replace_file"]
 

@@ -34,7 +34,7 @@ from runtime.bundle import Bundle
 from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo
 from runtime.parity import ParityReport
-from runtime.publish import check_writable
+from runtime.publishing.publish import check_writable
 from runtime.terminal import Screen
 
 __all__ = ["Delivery", "Order", "deliver"]

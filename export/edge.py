@@ -17,7 +17,6 @@ from pathlib import Path
 
 from calibration.ranges_file import RANGES_FILE
 from export.wheel import make_wheel
-from runtime.add_to_bundle import add_to_bundle
 from runtime.building.orders import EngineOrder, EngineRequest, order_engines
 from runtime.building.timing_cache import TIMINGS
 from runtime.building.trtexec import trtexec_command
@@ -25,6 +24,7 @@ from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.locking import replace
 from runtime.manifest import MANIFEST_FILE, Variant
+from runtime.publishing.add_to_bundle import add_to_bundle
 
 __all__ = ["EDGES", "Edge", "find_edge", "pack_edge", "trtexec_commands"]
 

@@ -30,7 +30,7 @@ from runtime.manifest import (
 )
 from runtime.onnx_runner import OnnxRunner
 from runtime.parity import Truth
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 from runtime.runner import Logits
 from runtime.schema import to_json
 from runtime.tensor_file import write_tensor

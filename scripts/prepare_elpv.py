@@ -32,7 +32,7 @@ import typer
 
 from export.training.split import PARTS, Shares, split
 from runtime.errors import BackendMissingError, BundleError, OptionError
-from runtime.staging import staging
+from runtime.publishing.staging import staging
 from runtime.table import text_table
 from runtime.terminal import Screen, run
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.add_to_bundle import add_to_bundle
 from runtime.benchmark.bench import Plan, bench
 from runtime.benchmark.compare import Compared, check_alike, compare
 from runtime.benchmark.document import Benchmark, read_benchmark
@@ -15,6 +14,7 @@ from runtime.benchmark.tune import GOALS, find_floor, tune, widen
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle
 from runtime.errors import OptionError
+from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.results_file import check_results_file, results_path, write_results
 from runtime.schema import to_json
 from runtime.terminal import Screen

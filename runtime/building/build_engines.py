@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.add_to_bundle import add_to_bundle
 from runtime.building.make_engine import MadeEngine, make_engine
 from runtime.building.monitor import Progress
 from runtime.building.orders import EngineOrder
@@ -21,7 +20,8 @@ from runtime.bundle import Bundle
 from runtime.engines.engine import EngineInfo, check_plan
 from runtime.engines.options import EngineOptions
 from runtime.errors import DeployError, EngineError, EngineMemoryError
-from runtime.publish import check_writable
+from runtime.publishing.add_to_bundle import add_to_bundle
+from runtime.publishing.publish import check_writable
 from runtime.schema import from_json, to_json
 from runtime.terminal import Screen
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from runtime.image_spec import ImageSpec
 from runtime.manifest import Manifest, ModelInfo, TensorInfo, Variant, WeightsInfo
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 
 TEXT = """
 <ir_version: 10, opset_import: ["" : 18]>

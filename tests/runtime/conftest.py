@@ -21,7 +21,7 @@ from runtime.manifest import (
     metadata_props,
 )
 from runtime.precision import PrecisionPromise
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 from runtime.tensor_file import write_tensor
 
 CLASSES = 10

@@ -30,7 +30,7 @@ MODULES = [
     "classify",
     "classify_images",
     "cli",
-    "publish",
+    "publishing.publish",
     "open_runner",
     "evaluation.evaluate",
     "benchmark.run_benchmark",

@@ -12,7 +12,7 @@ from export.cli import main
 from runtime.bundle import Bundle
 from runtime.image_spec import ImageSpec
 from runtime.manifest import Manifest, ModelInfo, TensorInfo, Variant, WeightsInfo
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 
 COLOURS = ("blue", "green", "red")
 

@@ -20,7 +20,7 @@ from export.quantize import quantize
 from export.samples import sample_images
 from runtime.bundle import Bundle
 from runtime.images import load_image
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from runtime.benchmark.document import SCHEMA_VERSION, Benchmark, Case, Measurem
 from runtime.benchmark.machine import describe_machine
 from runtime.bundle import Bundle
 from runtime.cli import main as run
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 from runtime.results_file import results_path
 from runtime.schema import to_json
 

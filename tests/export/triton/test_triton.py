@@ -16,13 +16,13 @@ from tritonclient.grpc import model_config_pb2
 
 from export.cli import main
 from export.triton.pbtxt import Word, render
-from runtime.add_to_bundle import add_to_bundle
 from runtime.bundle import Bundle
 from runtime.engines.engine import EngineInfo
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.manifest import Engine, FileInfo
-from runtime.publish import publish
+from runtime.publishing.add_to_bundle import add_to_bundle
+from runtime.publishing.publish import publish
 from runtime.schema import to_json
 from runtime.tensor_file import read_tensor
 

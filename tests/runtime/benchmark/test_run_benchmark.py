@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
-from runtime.add_to_bundle import add_to_bundle
 from runtime.benchmark.document import read_benchmark
 from runtime.benchmark.run_benchmark import Request, run_benchmark
 from runtime.benchmark.tuning import Tuning, read_tuning
 from runtime.bundle import TUNING_FILE, Bundle
 from runtime.cli import main
 from runtime.errors import OptionError
+from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.schema import from_json, to_json
 from runtime.terminal import Screen
 from runtime.verify import verify

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runtime.add_to_bundle import add_to_bundle
 from runtime.building.build_engines import build_engines, build_within_memory
 from runtime.building.orders import EngineRequest, order_engines
 from runtime.building.preflight import look_around
@@ -20,6 +19,7 @@ from runtime.cuda.gpu import find_gpu
 from runtime.engines.open_engine import open_engine, read_bundled_engine
 from runtime.engines.options import EngineOptions
 from runtime.errors import BundleError, EngineError, EngineMemoryError
+from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.terminal import Screen
 from runtime.verify import verify
 
@@ -124,7 +124,7 @@ def test_two_builds_at_once_leave_both_engines(promising_folder):
 
 ADD = """
 from pathlib import Path
-from runtime.add_to_bundle import add_to_bundle
+from runtime.publishing.add_to_bundle import add_to_bundle
 for number in range(5):
     add_to_bundle(Path({folder!r}), {{"{name}": b"%d" % number}}, {{}})
 """

@@ -7,7 +7,7 @@
 
 Killed at any moment, the destination is the whole old bundle or the whole new one. Of two that
 publish at once, the later one wins whole. Where a system cannot exchange folders in one step, a
-kill between two renames leaves no destination, but never a mixed one; see runtime.swap.
+kill between two renames leaves no destination, but never a mixed one; see runtime.publishing.swap.
 
 Only a bundle is ever replaced: a folder that holds anything else is refused.
 """
@@ -23,8 +23,8 @@ from pathlib import Path
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.manifest import MANIFEST_FILE, FileInfo, Manifest, check_path
-from runtime.staging import staging
-from runtime.swap import swap
+from runtime.publishing.staging import staging
+from runtime.publishing.swap import swap
 
 __all__ = ["check_writable", "publish"]
 

@@ -11,7 +11,7 @@ from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.locking import locked
 from runtime.manifest import Engine, FileInfo, Manifest
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 
 __all__ = ["add_to_bundle"]
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from runtime.swap import exchange, replace_in_two_renames, swap
+from runtime.publishing.swap import exchange, replace_in_two_renames, swap
 
 
 def make_folder(path, content):

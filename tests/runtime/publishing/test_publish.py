@@ -14,7 +14,7 @@ import pytest
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
-from runtime.publish import check_writable, publish
+from runtime.publishing.publish import check_writable, publish
 
 # A child that publishes one whole bundle after another, each file filled with the bundle's number.
 PUBLISHER = """
@@ -22,7 +22,7 @@ import itertools, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from runtime.manifest import Manifest
-from runtime.publish import publish
+from runtime.publishing.publish import publish
 destination, first = Path(sys.argv[1]), int(sys.argv[2])
 template = Manifest.from_json(Path(sys.argv[4]).read_bytes())
 import dataclasses
@@ -31,7 +31,7 @@ for number in itertools.count(first):
     files = {path: b"%d," % number * 20_000 for path in template.files}
     publish(destination, files, lambda listed: dataclasses.replace(template, files=listed))
 """
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
