@@ -28,12 +28,12 @@ from runtime.manifest import (
     ModelInfo,
     metadata_props,
 )
+from runtime.onnx_files.tensor import write_tensor
 from runtime.onnx_runner import OnnxRunner
 from runtime.parity import Truth
 from runtime.publishing.publish import publish
 from runtime.runner import Logits
 from runtime.schema import to_json
-from runtime.tensor_file import write_tensor
 
 __all__ = ["PARITY_FILE", "Content", "pack", "stamp"]
 

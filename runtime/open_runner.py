@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
-from runtime.self_contained import check_self_contained
+from runtime.onnx_files.self_contained import check_self_contained
 from runtime.snapshot import Snapshot
 from runtime.vnni import CPUINFO, saturation_note
 

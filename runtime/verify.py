@@ -27,11 +27,11 @@ from runtime.engines.open_engine import find_engine, open_engine, read_bundled_e
 from runtime.errors import BackendError, BundleError, EngineError
 from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import Engine, GoldenCase, TensorInfo, Variant, metadata_props
-from runtime.onnx_file import read_onnx
+from runtime.onnx_files.read_onnx import read_onnx
+from runtime.onnx_files.tensor import read_tensor
 from runtime.open_runner import open_runner
 from runtime.runner import join_outputs
 from runtime.schema import from_json
-from runtime.tensor_file import read_tensor
 
 if TYPE_CHECKING:
     from runtime.runner import Runner

@@ -21,8 +21,8 @@ from export.divergence.show_images import Shown, choose_files, show_images
 from export.reference import TorchRunner
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
+from runtime.onnx_files.self_contained import check_self_contained
 from runtime.open_runner import open_runner
-from runtime.self_contained import check_self_contained
 
 __all__ = ["Sides", "read_variant"]
 

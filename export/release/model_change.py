@@ -14,7 +14,7 @@ from export.release.difference import Difference
 from export.verdict.check_parity import read_parity
 from export.verdict.gates import FAIL, PASS, TOLD
 from runtime.bundle import Bundle
-from runtime.tensor_file import read_tensor
+from runtime.onnx_files.tensor import read_tensor
 
 __all__ = ["diff_answers", "diff_parity", "diff_weights"]
 

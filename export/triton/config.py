@@ -21,8 +21,8 @@ from runtime.engines.engine import EngineInfo
 from runtime.engines.profile import Profile
 from runtime.errors import OptionError
 from runtime.manifest import TensorInfo, Variant, metadata_props
+from runtime.onnx_files.tensor import read_tensor
 from runtime.schema import from_json
-from runtime.tensor_file import read_tensor
 
 __all__ = ["LABELS_FILE", "WARM_UP_FOLDER", "ServeOptions", "Served", "describe"]
 

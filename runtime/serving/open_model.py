@@ -15,12 +15,12 @@ import numpy as np
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, OptionError, VerdictError
 from runtime.manifest import Variant
+from runtime.onnx_files.tensor import read_tensor
 from runtime.runner import Images, Logits, join_outputs
 from runtime.serving.batcher import Outputs, Run
 from runtime.serving.infer import Contract
 from runtime.serving.options import BatchOptions, Limits
 from runtime.serving.tensors import tensor_of
-from runtime.tensor_file import read_tensor
 
 __all__ = ["Backend", "OpenModel", "open_model"]
 

@@ -7,7 +7,7 @@ from export.load import LoadOptions, load
 from export.samples import sample_images
 from runtime.cli import main as runtime_main
 from runtime.errors import OptionError
-from runtime.tensor_file import read_tensor
+from runtime.onnx_files.tensor import read_tensor
 
 IMAGES = torch.randn(2, 3, 65, 96, generator=torch.Generator().manual_seed(0))
 

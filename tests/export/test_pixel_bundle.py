@@ -15,8 +15,8 @@ from export.cli import main
 from runtime.bundle import Bundle
 from runtime.cli import main as run
 from runtime.image_spec import CHANNEL_AXES
+from runtime.onnx_files.tensor import read_tensor
 from runtime.open_runner import open_runner
-from runtime.tensor_file import read_tensor
 from runtime.verify import verify
 
 DIGITS = ["resnet20-digits", "--onnx", "--parity-budget", "0"]

@@ -20,9 +20,9 @@ from runtime.manifest import (
     WeightsInfo,
     metadata_props,
 )
+from runtime.onnx_files.tensor import write_tensor
 from runtime.precision import PrecisionPromise
 from runtime.publishing.publish import publish
-from runtime.tensor_file import write_tensor
 
 CLASSES = 10
 SPEC = ImageSpec(resize=18, crop=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

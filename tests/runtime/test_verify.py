@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, ProviderError
 from runtime.manifest import TensorInfo
-from runtime.tensor_file import read_tensor, write_tensor
+from runtime.onnx_files.tensor import read_tensor, write_tensor
 from runtime.verify import verify
 
 

@@ -12,9 +12,9 @@ from runtime.engines.options import EngineOptions
 from runtime.engines.profile import Profile
 from runtime.errors import OptionError
 from runtime.manifest import Engine, GoldenCase
+from runtime.onnx_files.tensor import read_tensor, write_tensor
 from runtime.onnx_runner import OnnxRunner
 from runtime.schema import to_json
-from runtime.tensor_file import read_tensor, write_tensor
 from runtime.verify import TF32_GAP, verify
 
 # A plan's first bytes, as far as `read_plan_header` reads them, and no plan behind them.

@@ -21,10 +21,10 @@ from runtime.engines.engine import EngineInfo
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.manifest import Engine, FileInfo
+from runtime.onnx_files.tensor import read_tensor
 from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.publishing.publish import publish
 from runtime.schema import to_json
-from runtime.tensor_file import read_tensor
 
 NUMPY_TYPES = {"TYPE_FP32": np.float32, "TYPE_UINT8": np.uint8}
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from runtime.errors import OptionError
 from runtime.images import open_image
+from runtime.onnx_files.tensor import write_tensor
 from runtime.open_runner import open_runner
 from runtime.preprocess import crop_pixels
 from runtime.serving.models import parse_sources
-from runtime.tensor_file import write_tensor
 
 
 def with_second_variant(files):

@@ -5,7 +5,7 @@ from onnx import TensorProto, helper
 
 from runtime.errors import BundleError
 from runtime.manifest import TensorInfo, metadata_props
-from runtime.onnx_file import read_onnx
+from runtime.onnx_files.read_onnx import read_onnx
 
 
 def test_outside_of_a_model_is_read(tiny_bundle):

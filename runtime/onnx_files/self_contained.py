@@ -7,7 +7,7 @@ Bundles never use it. The walk follows onnx.proto and skips over weights by thei
 from __future__ import annotations
 
 from runtime.errors import BundleError
-from runtime.protobuf import fields
+from runtime.onnx_files.protobuf import fields
 
 __all__ = ["check_self_contained"]
 

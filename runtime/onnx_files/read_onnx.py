@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from runtime.errors import BundleError
 from runtime.manifest import TensorInfo
-from runtime.protobuf import fields
+from runtime.onnx_files.protobuf import fields
 
 __all__ = ["OnnxFile", "read_onnx"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import BundleError
-from runtime.protobuf import encode_bytes, encode_varint, fields, varints
+from runtime.onnx_files.protobuf import encode_bytes, encode_varint, fields, varints
 
 __all__ = ["read_tensor", "write_tensor"]
 

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, numpy_helper
 
 from runtime.errors import BundleError
-from runtime.tensor_file import read_tensor, write_tensor
+from runtime.onnx_files.tensor import read_tensor, write_tensor
 
 DTYPES = [np.float32, np.float64, np.float16, np.int64, np.int32, np.int8, np.uint8]
 ARRAYS = st.sampled_from(DTYPES).flatmap(
