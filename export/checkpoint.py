@@ -16,9 +16,9 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
-from export.layouts import rename
-from export.read_document import read_document
-from export.unwrap import unwrap
+from export.weights.layouts import rename
+from export.weights.read_document import read_document
+from export.weights.unwrap import unwrap
 from runtime.errors import BundleError, CheckpointError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.schema import from_json, to_json
@@ -67,7 +67,7 @@ class Checkpoint:
     metadata: TrainedModel | None
     """None for a file that this project did not write."""
     layout: str = ""
-    """Whose names the keys were, as export.layouts has it; empty if no key is known."""
+    """Whose names the keys were, as export.weights.layouts has it; empty if no key is known."""
     known: int = 0
     """How many of the keys are known in that layout."""
     place: str = ""

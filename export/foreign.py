@@ -26,8 +26,8 @@ from export.channels import for_channels
 from export.models.catalogue import find
 from export.models.fit import fit
 from export.models.imagenet import VERSIONS, find_imagenet, published_image
-from export.read_document import read_document
-from export.unwrap import bare, unwrap
+from export.weights.read_document import read_document
+from export.weights.unwrap import bare, unwrap
 from runtime.errors import BackendMissingError, OptionError, UnknownModelError
 from runtime.image_spec import ImageSpec
 

@@ -21,9 +21,7 @@ from torch import Tensor, nn
 
 from export.channels import for_channels, port_stem
 from export.classifier import MAX_CHANNELS, MAX_CLASSES, Classifier, LoadOptions
-from export.diagnose import MisfitError
 from export.heads import attach_head
-from export.identify import build_for, nearest
 from export.models.catalogue import find
 from export.models.fit import fit
 from export.models.imagenet import VERSIONS
@@ -31,6 +29,8 @@ from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.models.sources import Source, open_source, open_unnamed
 from export.prepare import prepare_image
+from export.weights.diagnose import MisfitError
+from export.weights.identify import build_for, nearest
 from runtime.errors import CheckpointError, OptionError
 from runtime.manifest import WeightsInfo
 from runtime.read_labels import read_labels

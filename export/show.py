@@ -14,9 +14,9 @@ from runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from export.deliver import Delivery
-    from export.diagnose import Diagnosis
     from export.equip import Equipment
     from export.simplify import Simplification
+    from export.weights.diagnose import Diagnosis
 
 __all__ = ["show_catalogue", "show_delivery", "show_misfits"]
 
@@ -82,7 +82,7 @@ def _entry_row(entry: CatalogueEntry) -> tuple[str, ...]:
 
 def show_misfits(diagnosis: Diagnosis, screen: Screen) -> None:
     """Show beside the error, stage by stage, what of the weights does not fit."""
-    from export.show_inspection import misfit_table
+    from export.weights.show import misfit_table
 
     for line in misfit_table(diagnosis).splitlines():
         screen.note(line)

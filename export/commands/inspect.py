@@ -24,8 +24,8 @@ def inspect(
 ) -> None:
     """Say what model a weights file is of, and whether it is whole and sound."""
     require_extra()
-    from export.inspect_checkpoint import inspect_checkpoint
-    from export.show_inspection import show_inspection
+    from export.weights.inspect_checkpoint import inspect_checkpoint
+    from export.weights.show import show_inspection
 
     inspection = inspect_checkpoint(file, ema=ema)
     show_inspection(inspection, Screen(json=json, quiet=quiet))

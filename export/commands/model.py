@@ -242,9 +242,9 @@ def _export(
     screen: Screen,
 ) -> None:
     from export.deliver import deliver
-    from export.diagnose import MisfitError
     from export.equip import equip
     from export.show import show_delivery, show_misfits
+    from export.weights.diagnose import MisfitError
     from runtime.building.show import raise_failures
 
     try:

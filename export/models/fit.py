@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from export.diagnose import MisfitError, diagnose
+from export.weights.diagnose import MisfitError, diagnose
 from runtime.errors import CheckpointError
 
 __all__ = ["fit"]

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from export.channels import for_channels
 from export.checkpoint import Checkpoint, read_checkpoint
-from export.identify import as_saved, identify, sizes
 from export.models.catalogue import ModelCard
 from export.models.imagenet import VERSIONS, find_imagenet
+from export.weights.identify import as_saved, identify, sizes
 from runtime.errors import CheckpointError
 from runtime.image_spec import ImageSpec
 

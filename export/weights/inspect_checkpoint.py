@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from export.checkpoint import Checkpoint, read_checkpoint
-from export.diagnose import Diagnosis, diagnose
-from export.identify import build_for, identify, sizes
 from export.models.catalogue import ModelCard
+from export.weights.diagnose import Diagnosis, diagnose
+from export.weights.identify import build_for, identify, sizes
 from runtime.errors import DeployError
 
 __all__ = ["Inspection", "NormFinding", "inspect_checkpoint"]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export.layouts import rename
 from export.load import LoadOptions, load
+from export.weights.layouts import rename
 from runtime.errors import CheckpointError
 
 BASIC, BOTTLENECK = 2, 3

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from export.unwrap import EMA_COPIES, PREFIXES, WRAPPERS, unwrap
+from export.weights.unwrap import EMA_COPIES, PREFIXES, WRAPPERS, unwrap
 from runtime.errors import CheckpointError
 
 FILE = Path("weights.pth")

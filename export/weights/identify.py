@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
-from export.diagnose import diagnose
 from export.models.catalogue import ModelCard, find, names
 from export.models.cifar import CIFAR_WIDTHS, cifar_architecture
 from export.models.resnet import (
@@ -32,6 +31,7 @@ from export.models.resnet import (
     ResNet,
 )
 from export.models.shortcut import Shortcut, ZeroPad, projection
+from export.weights.diagnose import diagnose
 from runtime.errors import CheckpointError
 
 __all__ = ["as_saved", "build_for", "identify", "nearest", "sizes"]

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from export.checkpoint import Checkpoint, TrainedModel
-from export.identify import identify, nearest, sizes
-from export.layouts import LAYOUTS
 from export.models.catalogue import find, names
 from export.models.cifar import cifar_architecture
 from export.models.resnet import Architecture, Bottleneck, ResNet
 from export.models.shortcut import ZeroPad, projection
+from export.weights.identify import identify, nearest, sizes
+from export.weights.layouts import LAYOUTS
 from runtime.errors import CheckpointError, UnknownModelError
 from runtime.image_spec import ImageSpec
 

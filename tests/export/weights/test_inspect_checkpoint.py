@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from export.checkpoint import TrainedModel, write_checkpoint
-from export.inspect_checkpoint import Inspection, inspect_checkpoint
 from export.load import LoadOptions, load
 from export.models.catalogue import find
+from export.weights.inspect_checkpoint import Inspection, inspect_checkpoint
 from runtime.errors import CheckpointError
 from runtime.image_spec import ImageSpec
 

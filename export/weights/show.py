@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from export.diagnose import Diagnosis
-from export.inspect_checkpoint import Inspection, NormFinding
+from export.weights.diagnose import Diagnosis
+from export.weights.inspect_checkpoint import Inspection, NormFinding
 from runtime.table import text_table
 from runtime.terminal import Screen
 
