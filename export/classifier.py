@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from export.channels import check_way
-from export.heads import check_head
+from export.models.channels import check_way
+from export.models.heads import check_head
 from export.models.initialise import check_initialisation
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
@@ -38,12 +38,12 @@ class LoadOptions:
     ema: bool = False
     """Take the average over the training's steps, where a file has both."""
     from_rgb: str = ""
-    """How weights for RGB become weights for `channels`, one of export.channels.WAYS; "" if they
-    are not to."""
+    """How weights for RGB become weights for `channels`, one of export.models.channels.WAYS; "" if
+    they are not to."""
     classes: int | None = None
     channels: int | None = None
     head: str = "logits"
-    """What is given back, one of export.heads.HEADS."""
+    """What is given back, one of export.models.heads.HEADS."""
     labels: Path | None = None
     """A UTF-8 text file with one label a line."""
     resize: int | None = None

@@ -2,7 +2,7 @@
 
     resnet18                      a name of the catalogue
     auto                          whatever the weights are of: the file tells
-    torchvision:NAME  timm:NAME   a model of that library        see export.foreign
+    torchvision:NAME  timm:NAME   a model of that library        see export.models.foreign
     module.path:factory           a model of your own
 
 What a person says of classes and channels must agree with weights that have them; what they say of
@@ -19,11 +19,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from export.channels import for_channels, port_stem
 from export.classifier import MAX_CHANNELS, MAX_CLASSES, Classifier, LoadOptions
-from export.heads import attach_head
 from export.models.catalogue import find
+from export.models.channels import for_channels, port_stem
 from export.models.fit import fit
+from export.models.heads import attach_head
 from export.models.imagenet import VERSIONS
 from export.models.initialise import initialise
 from export.models.resnet import ResNet
@@ -101,7 +101,7 @@ def _from_catalogue(name: str, options: LoadOptions) -> Classifier:
 
 def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
     """Return a classifier that is not of the catalogue."""
-    from export.foreign import Wish, load_foreign
+    from export.models.foreign import Wish, load_foreign
 
     if options.init or options.from_rgb:
         given = f"--init {options.init}" if options.init else f"--from-rgb {options.from_rgb}"

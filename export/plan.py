@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from export.channels import for_channels
 from export.edge import Edge, trtexec_commands
 from export.input_shape import input_shape
 from export.load import LoadOptions, load
 from export.models.catalogue import find
+from export.models.channels import for_channels
 from export.models.count import count_macs, count_parameters
 from export.pixels import INPUT_NAME as PIXELS_NAME
 from export.prepare import prepare_image

@@ -1,1 +1,1 @@
-"""The classifiers this project exports: their definition, their names, their size."""
+"""The classifiers this project exports: their definition, names and size, and those of others."""

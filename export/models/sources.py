@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export.channels import for_channels
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.models.catalogue import ModelCard
+from export.models.channels import for_channels
 from export.models.imagenet import VERSIONS, find_imagenet
 from export.weights.identify import as_saved, identify, sizes
 from runtime.errors import CheckpointError

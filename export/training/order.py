@@ -42,7 +42,7 @@ class Order:
     init: str = ""
     """The law that random weights are drawn by; as torchvision does, if empty."""
     from_rgb: str = ""
-    """How weights for RGB become weights for `channels`, as export.channels has it."""
+    """How weights for RGB become weights for `channels`, as export.models.channels has it."""
     epochs: int = 0
     channels: int | None = None
     resize: int | None = None

@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from export.channels import for_channels
 from export.models.catalogue import find
+from export.models.channels import for_channels
 from export.models.fit import fit
 from export.models.imagenet import VERSIONS, find_imagenet, published_image
 from export.weights.read_document import read_document

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from export.channels import for_channels, port_stem
 from export.load import Classifier, LoadOptions, load
 from export.models.catalogue import find
+from export.models.channels import for_channels, port_stem
 from runtime.errors import CheckpointError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.images import open_image
