@@ -11,8 +11,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from export.check_quantized import check_quantized
 from export.promise_precision import promise_precision
+from export.quantization.check_quantized import check_quantized
 from runtime.building.make_engine import MadeEngine, make_engine
 from runtime.building.monitor import Progress
 from runtime.engines.options import EngineOptions

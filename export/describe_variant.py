@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from export.check_quantized import check_quantized
 from export.promise_precision import count_work, promise_precision
+from export.quantization.check_quantized import check_quantized
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import TensorInfo, Variant

@@ -31,7 +31,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from export.placement import Placement
+from export.quantization.placement import Placement
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
 from runtime.manifest import PIXELS_PROP

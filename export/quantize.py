@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.ranges import ActivationRanges, Range
-from export.placement import MOVING, WEIGHTED, Pairs, Placement
-from export.weight_scales import WeightScales, clip_nothing
+from export.quantization.placement import MOVING, WEIGHTED, Pairs, Placement
+from export.quantization.weight_scales import WeightScales, clip_nothing
 from runtime.errors import OptionError
 
 __all__ = ["quantize"]

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from calibration.images import choose_images
 from calibration.score import score_logits
-from export.placement import ONNXRUNTIME, TENSORRT, Placement
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement
 from runtime.bundle import Bundle
 from runtime.images import load_image
 from runtime.table import text_table
@@ -122,7 +122,7 @@ def plain(arena: Arena, placement: Placement) -> Callable[[], bytes]:
     from calibration.measure import measure
     from calibration.read_graph import read_graph
     from calibration.resume import batch_size
-    from export.placement import head
+    from export.quantization.placement import head
     from export.quantize import quantize
 
     def work() -> bytes:

@@ -33,11 +33,11 @@ from calibration.score import score_logits
 from export.fold import fold
 from export.load import LoadOptions, load
 from export.pixels import fold_normalisation
-from export.placement import ONNXRUNTIME, TENSORRT, Placement, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement, head
+from export.quantization.refit_head import head_features, refit_head
+from export.quantization.weight_scales import clip_nothing, least_error
 from export.quantize import quantize
 from export.recipes import float32
-from export.refit_head import head_features, refit_head
-from export.weight_scales import clip_nothing, least_error
 from runtime.bundle import Bundle
 from runtime.image_spec import ImageSpec
 from runtime.images import load_image

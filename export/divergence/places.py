@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from torch import nn
 
-from export.placement import WEIGHTED
+from export.quantization.placement import WEIGHTED
 
 __all__ = ["Place", "find_places", "nearest_before"]
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from torch import nn
 
 from export.load import Classifier, LoadOptions, load
-from export.placement import WEIGHTED
+from export.quantization.placement import WEIGHTED
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.manifest import Manifest

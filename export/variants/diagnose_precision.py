@@ -33,7 +33,7 @@ from calibration.ranges import ActivationRanges, Range
 from calibration.score import Score, float_logits, score_logits
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from export.halve import unsafe_nodes
-from export.placement import Placement, head
+from export.quantization.placement import Placement, head
 from export.quantize import quantize
 from export.variants.evaluation import UNKNOWN, Evaluation, Portion, read_evaluation
 from export.variants.judge import LEAST_SQNR_DB

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from calibration.emulate_nodes import emulate_nodes, quantizable
 from calibration.ranges import ActivationRanges
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
-from export.placement import Placement, head
+from export.quantization.placement import Placement, head
 from export.variants.evaluation import UNKNOWN
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner

@@ -1,4 +1,4 @@
-"""Refits the heads of int8 variants on calibration images: what `export.refit_head` does, twice.
+"""Refits the heads of int8 variants on calibration images: what `refit_head` does, twice.
 
 What the float32 graph makes of the images is computed once, for both.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from calibration.images import ImageFile
 from calibration.resume import batch_size
-from export.refit_head import FEWEST_IMAGES, head_features, refit_head
+from export.quantization.refit_head import FEWEST_IMAGES, head_features, refit_head
 from export.variants.made import Form
 from runtime.errors import ImageError
 from runtime.image_spec import CHANNEL_AXES

@@ -16,17 +16,23 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges_file import RangesFile
-from export.check_cpu_graph import check_cpu_graph
-from export.check_quantized import check_quantized
 from export.halve import halve
 from export.pixels import fold_normalisation
-from export.placement import ONNXRUNTIME, ONNXRUNTIME_WITHOUT_VNNI, TENSORRT, Placement, head
+from export.quantization.check_cpu_graph import check_cpu_graph
+from export.quantization.check_quantized import check_quantized
+from export.quantization.placement import (
+    ONNXRUNTIME,
+    ONNXRUNTIME_WITHOUT_VNNI,
+    TENSORRT,
+    Placement,
+    head,
+)
+from export.quantization.read_back import check_integer_convolutions
+from export.quantization.weight_scales import least_error
 from export.quantize import quantize
-from export.read_back import check_integer_convolutions
 from export.variants.fit_head import HeadFit
 from export.variants.made import Form, MadeVariant
 from export.variants.measure_slowdown import measure_slowdown
-from export.weight_scales import least_error
 from runtime.runner import Images
 from runtime.terminal import Screen
 

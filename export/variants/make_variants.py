@@ -16,7 +16,7 @@ from calibration.keys import ModelKey
 from calibration.ranges_file import RangesFile
 from calibration.show import calibration_warnings
 from export.load import Classifier
-from export.placement import PLACEMENTS, TENSORRT, Placement
+from export.quantization.placement import PLACEMENTS, TENSORRT, Placement
 from export.samples import sample_images
 from export.variants.diagnose_precision import Cause, Patient, diagnose_float16, diagnose_int8
 from export.variants.evaluation import UNKNOWN, Evaluation

@@ -11,7 +11,7 @@ from calibration.equalize import equalize, measure_peaks
 from calibration.measure import measure
 from export.fold import fold
 from export.load import LoadOptions, load
-from export.placement import TENSORRT, head
+from export.quantization.placement import TENSORRT, head
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images

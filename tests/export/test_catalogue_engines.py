@@ -9,7 +9,7 @@ from export.build import build
 from export.fold import fold
 from export.halve import halve
 from export.load import LoadOptions, load
-from export.placement import TENSORRT, head
+from export.quantization.placement import TENSORRT, head
 from export.quantize import quantize
 from export.simplify import Simplifier
 from export.trace import trace, trace_static

@@ -10,7 +10,7 @@ from calibration.emulate_nodes import emulate_nodes, quantizable
 from calibration.measure import measure
 from calibration.sensitivity.cut import cut, take
 from export.fold import fold
-from export.placement import ONNXRUNTIME, TENSORRT
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images

@@ -10,7 +10,7 @@ from export.build import build
 from export.fold import fold
 from export.halve import halve
 from export.pixels import fold_normalisation, normalise_inside
-from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images

@@ -11,9 +11,9 @@ from calibration.measure import measure
 from export.fold import fold
 from export.halve import halve
 from export.pixels import fold_normalisation, normalise_inside
-from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.read_back import optimized_operators
 from export.quantize import quantize
-from export.read_back import optimized_operators
 from export.recipes import float32
 from export.samples import sample_images
 from runtime.errors import OptionError

@@ -8,13 +8,13 @@ import pytest
 
 from calibration.choose import choose
 from calibration.measure import measure
-from export.check_quantized import check_quantized
 from export.fold import fold
-from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.check_quantized import check_quantized
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.weight_scales import clip_nothing, least_error
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images
-from export.weight_scales import clip_nothing, least_error
 from runtime.errors import OptionError
 from runtime.images import load_image
 from runtime.onnx_runner import OnnxRunner

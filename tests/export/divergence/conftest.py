@@ -15,7 +15,7 @@ from calibration.ranges import INT8, UINT8
 from calibration.read_graph import read_graph
 from export.cli import main
 from export.halve import halve
-from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
 from export.samples import sample_images
 from runtime.bundle import Bundle

@@ -9,7 +9,7 @@ from calibration.choose import choose
 from calibration.images import choose_images
 from calibration.measure import measure
 from calibration.ranges import Range
-from export.placement import TENSORRT
+from export.quantization.placement import TENSORRT
 from export.variants.diagnose_precision import Patient, diagnose_int8
 from export.variants.evaluation import Evaluation, read_evaluation
 from runtime.terminal import Screen

@@ -10,10 +10,10 @@ from calibration.images import choose_images
 from calibration.measure import measure
 from export.fold import fold
 from export.pixels import fold_normalisation
-from export.placement import TENSORRT, head
+from export.quantization.placement import TENSORRT, head
+from export.quantization.refit_head import head_features
 from export.quantize import quantize
 from export.recipes import float32
-from export.refit_head import head_features
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form
 from runtime.images import load_image

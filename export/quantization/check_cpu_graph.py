@@ -4,8 +4,8 @@
     weights       int8, zero point 0, scales > 0 along the output channels
     bias          int32, zero point 0, scale = input scale * weight scale
 
-`export.read_back` then asks ONNX Runtime itself, which does not tell why; this says which node is
-wrong and in what.
+`read_back` then asks ONNX Runtime itself, which does not tell why; this says which node is wrong
+and in what.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from export.check_quantized import check_scale
+from export.quantization.check_quantized import check_scale
 from runtime.errors import OptionError
 
 __all__ = ["check_cpu_graph"]

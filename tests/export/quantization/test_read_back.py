@@ -7,9 +7,9 @@ import pytest
 from calibration.choose import choose
 from calibration.measure import measure
 from export.fold import fold
-from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.read_back import optimized_operators
 from export.quantize import quantize
-from export.read_back import optimized_operators
 from export.recipes import float32
 from runtime.errors import BackendError
 from runtime.terminal import Screen

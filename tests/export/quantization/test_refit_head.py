@@ -11,10 +11,10 @@ from calibration.measure import measure
 from export.fold import fold
 from export.halve import halve
 from export.pixels import normalise_inside
-from export.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.refit_head import head_features, refit_head
 from export.quantize import quantize
 from export.recipes import float32
-from export.refit_head import head_features, refit_head
 from runtime.errors import OptionError
 from runtime.terminal import Screen
 

@@ -3,7 +3,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from export.check_quantized import check_quantized
+from export.quantization.check_quantized import check_quantized
 from runtime.building.build import build
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile

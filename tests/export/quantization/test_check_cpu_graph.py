@@ -5,8 +5,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from export.check_cpu_graph import check_cpu_graph
-from export.read_back import optimized_operators
+from export.quantization.check_cpu_graph import check_cpu_graph
+from export.quantization.read_back import optimized_operators
 from runtime.errors import OptionError
 
 QUANTIZED = """
