@@ -10,15 +10,15 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from export.answers import Answers
-from export.check import Check, check
 from export.fold import fold
-from export.grid import Grid, plan_grid, plan_static_grid
 from export.input_shape import input_shape
 from export.load import Classifier, LoadOptions, load
 from export.models.count import count_macs, count_parameters
-from export.normalising import normalising
 from export.pack import Content, pack, stamp
+from export.parity.answers import Answers
+from export.parity.check import Check, check
+from export.parity.grid import Grid, plan_grid, plan_static_grid
+from export.parity.normalising import normalising
 from export.pixels import normalise_inside
 from export.recipes import float32, float32_static
 from export.samples import sample_images

@@ -13,9 +13,9 @@ import onnx_ir as ir
 import onnxruntime
 
 from calibration.ranges_file import RANGES_FILE
-from export.check import Check
 from export.describe_variant import describe_variant
 from export.load import Classifier
+from export.parity.check import Check
 from export.variants.make_variants import Variants
 from export.variants.parity import compare_variant, golden_tolerances
 from runtime.bundle import Bundle

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from export.compare_weights import compare_weights
 from export.divergence.measure_depth import CLOSEST_DB, Depth
 from export.divergence.places import Place, nearest_before
 from export.divergence.reference import Wish, load_reference
 from export.divergence.sides import Sides, read_variant
 from export.fold import fold_batchnorm
+from export.parity.compare_weights import compare_weights
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.parity import WeightParity

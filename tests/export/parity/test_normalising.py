@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.normalising import normalising
+from export.parity.normalising import normalising
 from export.reference import TorchRunner
 from export.samples import sample_images
 from runtime.images import load_image

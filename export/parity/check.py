@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import onnx
 import onnx_ir as ir
 
-from export.answers import Answers
-from export.compare_weights import compare_weights
-from export.grid import Grid
 from export.load import Classifier
+from export.parity.answers import Answers
+from export.parity.compare_weights import compare_weights
+from export.parity.grid import Grid
 from runtime.onnx_runner import OnnxRunner
 from runtime.parity import FLOAT32_TOLERANCE, ParityReport, Truth, compare
 from runtime.terminal import Screen

@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.answers import Answers
-from export.check import check
 from export.fold import fold
-from export.grid import plan_grid
 from export.pack import stamp
+from export.parity.answers import Answers
+from export.parity.check import check
+from export.parity.grid import plan_grid
 from export.recipes import float32
 from export.samples import sample_images
 from runtime.terminal import Screen

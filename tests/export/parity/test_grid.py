@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.grid import plan_grid, plan_static_grid
+from export.parity.grid import plan_grid, plan_static_grid
 from export.samples import sample_images
 
 GENEROUS = 1e6

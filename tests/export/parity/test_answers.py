@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from export.answers import Answers
-from export.grid import plan_grid
+from export.parity.answers import Answers
+from export.parity.grid import plan_grid
 from export.reference import TorchRunner
 from runtime.errors import TraceError
 from runtime.parity import Case

@@ -1,0 +1,1 @@
+"""Whether an exported model says what PyTorch says: the grid, PyTorch's answers, the check."""
