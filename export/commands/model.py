@@ -71,8 +71,8 @@ from runtime.errors import OptionError
 from runtime.terminal import Screen, instant_interrupt
 
 if TYPE_CHECKING:
-    from export.deliver import Order
-    from export.edge import Edge
+    from export.delivery.deliver import Order
+    from export.delivery.edge import Edge
     from runtime.building.orders import EngineRequest
 
 __all__ = ["model"]
@@ -150,7 +150,7 @@ def model(
     requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
     plain = _plain_request(engine_options, profile, needed=bool(requests or edge))
     with instant_interrupt():
-        from export.deliver import Order
+        from export.delivery.deliver import Order
         from export.load import LoadOptions
         from export.variants.order import PrecisionOrder
 
@@ -196,7 +196,7 @@ def model(
 
 
 def _list_models(screen: Screen) -> None:
-    from export.show import show_catalogue
+    from export.delivery.show import show_catalogue
 
     show_catalogue(screen)
 
@@ -227,8 +227,8 @@ def _pack_for(
     """Return the kind of device, and how engines are to be built on it; None if for none."""
     if not edge:
         return None
-    from export.edge import find_edge
-    from export.equip import device_request
+    from export.delivery.edge import find_edge
+    from export.delivery.equip import device_request
 
     device = find_edge(edge, opset)
     return device, device_request(requests, device, plain)
@@ -241,9 +241,9 @@ def _export(
     timings: Path | None,
     screen: Screen,
 ) -> None:
-    from export.deliver import deliver
-    from export.equip import equip
-    from export.show import show_delivery, show_misfits
+    from export.delivery.deliver import deliver
+    from export.delivery.equip import equip
+    from export.delivery.show import show_delivery, show_misfits
     from export.weights.diagnose import MisfitError
     from runtime.building.show import raise_failures
 

@@ -85,11 +85,11 @@ def plan(
         dla_core=dla,
     )
     requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
-    from export.edge import find_edge
-    from export.equip import device_request
+    from export.delivery.edge import find_edge
+    from export.delivery.equip import device_request
+    from export.delivery.plan import PlanOrder, plan
+    from export.delivery.show_plan import show_plan
     from export.load import LoadOptions
-    from export.plan import PlanOrder, plan
-    from export.show_plan import show_plan
     from runtime.building.orders import EngineRequest
 
     device = find_edge(edge, opset) if edge else None

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from export.delivery.pack import stamp
 from export.fold import fold
-from export.pack import stamp
 from export.parity.answers import Answers
 from export.parity.check import check
 from export.parity.grid import plan_grid

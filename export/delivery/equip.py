@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.edge import Edge, pack_edge
+from export.delivery.edge import Edge, pack_edge
 from runtime.building.build_engines import Outcome, build_engines
 from runtime.building.orders import EngineRequest, order_engines
 from runtime.building.preflight import look_around

@@ -13,7 +13,7 @@ import onnx_ir as ir
 import onnxruntime
 
 from calibration.ranges_file import RANGES_FILE
-from export.describe_variant import describe_variant
+from export.delivery.describe_variant import describe_variant
 from export.load import Classifier
 from export.parity.check import Check
 from export.variants.make_variants import Variants

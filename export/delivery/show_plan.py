@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from export.plan import Plan, PlannedEngine
+from export.delivery.plan import Plan, PlannedEngine
 from runtime.table import text_table
 from runtime.terminal import Screen
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from export.edge import Edge, trtexec_commands
-from export.input_shape import input_shape
+from export.delivery.edge import Edge, trtexec_commands
+from export.delivery.input_shape import input_shape
 from export.load import LoadOptions, load
 from export.models.catalogue import find
 from export.models.channels import for_channels

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from export.delivery.input_shape import input_shape
+from export.delivery.pack import Content, pack, stamp
 from export.fold import fold
-from export.input_shape import input_shape
 from export.load import Classifier, LoadOptions, load
 from export.models.count import count_macs, count_parameters
-from export.pack import Content, pack, stamp
 from export.parity.answers import Answers
 from export.parity.check import Check, check
 from export.parity.grid import Grid, plan_grid, plan_static_grid

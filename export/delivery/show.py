@@ -13,8 +13,8 @@ from runtime.table import text_table
 from runtime.terminal import Screen
 
 if TYPE_CHECKING:
-    from export.deliver import Delivery
-    from export.equip import Equipment
+    from export.delivery.deliver import Delivery
+    from export.delivery.equip import Equipment
     from export.simplify import Simplification
     from export.weights.diagnose import Diagnosis
 
