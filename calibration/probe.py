@@ -44,6 +44,8 @@ class Probe:
         options.intra_op_num_threads = threads
         # Idle threads would spin on the cores that observe what the others have computed.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # One block for all tensors of a run would be held beside those that are handed out.
+        options.enable_mem_pattern = False
         # ONNX Runtime would quantize the weights, too, wherever it finds rounded activations.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         tapped = tap(graph, self._tensors)
