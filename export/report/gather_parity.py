@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from export.report.content import Missing, ParityCell, ParityRow
-from export.variants.judge import LEAST_SQNR_DB
 from export.variants.parity import VariantParity
+from export.variants.tally import LEAST_SQNR_DB
 from export.verdict.check_parity import read_parity
 from runtime.bundle import Bundle
 from runtime.parity import CaseParity

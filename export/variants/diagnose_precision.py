@@ -36,8 +36,8 @@ from export.halve import unsafe_nodes
 from export.quantization.placement import Placement, head
 from export.quantize import quantize
 from export.variants.evaluation import UNKNOWN, Evaluation, Portion, read_evaluation
-from export.variants.judge import LEAST_SQNR_DB
 from export.variants.preparations import other_preparations
+from export.variants.tally import LEAST_SQNR_DB
 from export.verdict.gates import ACCURACY_GATES
 from runtime.image_spec import ImageSpec
 from runtime.runner import Images

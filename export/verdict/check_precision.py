@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from export.variants.judge import LEAST_SQNR_DB
+from export.variants.tally import LEAST_SQNR_DB
 from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, PASS, WARN
 from export.verdict.read_gates import PrecisionGate
