@@ -3,14 +3,19 @@
 A command is a module of its program's `commands` package with one function of the module's name.
 Its `WORD_LISTS`, if it has any, says which options take several words, and what each must look
 like: `--batch 1 8 32` then arrives as "1,8,32", because an option's value is one word to Typer.
+A parameter of the function that is a dataclass stands for options that go together: each of its
+fields is one, declared as Typer declares a parameter.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -66,8 +71,31 @@ def _make_app(program: Program, modules: Mapping[str, ModuleType]) -> typer.Type
     )
     app.callback()(_keep_commands_apart)
     for name, module in modules.items():
-        app.command(name)(getattr(module, name))
+        app.command(name)(_spread(getattr(module, name)))
     return app
+
+
+def _spread(command: Callable[..., object]) -> Callable[..., object]:
+    """Return the command with the fields of its dataclasses as parameters of its own."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[str]]] = {}
+    for each in signature.parameters.values():
+        spread = [each]
+        group = each.annotation
+        if isinstance(group, type) and dataclasses.is_dataclass(group):
+            spread = list(inspect.signature(group, eval_str=True).parameters.values())
+            groups[each.name] = (group, [field.name for field in spread])
+        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in spread]
+
+    @functools.wraps(command)
+    def call(**words: object) -> object:
+        for name, (group, fields) in groups.items():
+            words[name] = group(**{field: words.pop(field) for field in fields})
+        return command(**words)
+
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return call
 
 
 def _keep_commands_apart() -> None:

@@ -4,69 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from export.arguments import (
-    PRECISION_WORDS,
-    CalibrationData,
-    CalibrationImages,
-    Channels,
-    Classes,
-    Crop,
     EdgeName,
-    Ema,
-    EvalData,
-    EvalImages,
-    FromRgb,
-    Head,
-    Init,
     Input,
-    Int8Rest,
-    Interpolation,
     Json,
-    KeepFloat,
-    Labels,
-    ListModels,
-    MaxDrop,
-    Mean,
-    Method,
     Name,
-    Onnx,
     Opset,
-    Output,
-    ParityBudget,
-    Precisions,
     Quiet,
-    Ranges,
-    Resize,
-    Seed,
     Static,
-    Std,
     Tensorrt,
-    Weights,
     parse_input,
-    parse_numbers,
-    parse_precisions,
     parse_shape,
     require_extra,
 )
-from runtime.building.arguments import (
-    GPU_TARGETS,
-    Dla,
-    HardwareCompatible,
-    Level,
-    Profiles,
-    Refit,
-    Rtx,
-    Strip,
-    Tf32,
-    TimingCache,
-    VersionCompatible,
-    Workspace,
-    engine_requests,
-)
-from runtime.command_line import split_words
-from runtime.engines.options import EngineOptions
+from export.load_arguments import LoadArguments
+from export.variants.arguments import VARIANT_WORDS, PrecisionArguments
+from runtime.building.arguments import ENGINE_WORDS, EngineArguments, TimingCache
 from runtime.errors import OptionError
 from runtime.terminal import Screen, instant_interrupt
 
@@ -77,54 +34,28 @@ if TYPE_CHECKING:
 
 __all__ = ["model"]
 
-WORD_LISTS = {"--rtx": GPU_TARGETS, **PRECISION_WORDS}
+WORD_LISTS = {**ENGINE_WORDS, **VARIANT_WORDS}
 
 
 def model(
     name: Name = "",
-    onnx: Onnx = False,
-    list_models: ListModels = False,
-    output: Output = None,
-    weights: Weights = "",
-    ema: Ema = False,
-    seed: Seed = 0,
-    init: Init = "",
-    classes: Classes = None,
-    channels: Channels = None,
-    from_rgb: FromRgb = "",
-    head: Head = "logits",
-    labels: Labels = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    mean: Mean = "",
-    std: Std = "",
-    interpolation: Interpolation = None,
+    *,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Make an ONNX bundle.")] = False,
+    list_models: Annotated[bool, typer.Option("--list", help="Show every model.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="The bundle's folder.  [default: artifacts/NAME]")
+    ] = None,
+    load: LoadArguments,
     opset: Opset = 18,
     static: Static = "",
     input: Input = "float32",
-    parity_budget: ParityBudget = 12.0,
-    precision: Precisions = "fp32",
-    calibration_data: CalibrationData = None,
-    calibration_images: CalibrationImages = 512,
-    method: Method = "auto",
-    ranges: Ranges = None,
-    eval_data: EvalData = None,
-    eval_images: EvalImages = 256,
-    int8_rest: Int8Rest = "fp32",
-    keep_float: KeepFloat = "",
-    max_drop: MaxDrop = 0.1,
-    tensorrt: Tensorrt = False,
-    rtx: Rtx = "",
+    parity_budget: Annotated[
+        float, typer.Option(min=0, help="Cost of the parity grid, in 10^9 multiply-accumulates.")
+    ] = 12.0,
+    precision: PrecisionArguments,
     edge: EdgeName = "",
-    profile: Profiles = [],  # noqa: B006 (Typer makes a new one)
-    workspace: Workspace = None,
-    level: Level = 3,
-    tf32: Tf32 = False,
-    hardware_compatible: HardwareCompatible = "none",
-    version_compatible: VersionCompatible = False,
-    strip: Strip = False,
-    refit: Refit = False,
-    dla: Dla = None,
+    tensorrt: Tensorrt = False,
+    engines: EngineArguments,
     timing_cache: TimingCache = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -136,60 +67,22 @@ def model(
         _list_models(screen)
         return
     _refuse_nothing(name, edge, onnx=onnx)
-    engine_options = EngineOptions(
-        workspace_mib=workspace,
-        optimization_level=level,
-        tf32=tf32,
-        hardware_compatibility=hardware_compatible,
-        version_compatible=version_compatible,
-        refit=refit,
-        strip_weights=strip,
-        dla_core=dla,
-    )
-    # Refused, if need be, before seconds go into importing PyTorch.
-    requests = engine_requests(engine_options, profile, rtx, tensorrt=tensorrt)
-    plain = _plain_request(engine_options, profile, needed=bool(requests or edge))
+    requests = engines.requests(tensorrt=tensorrt)
+    if engines.profile and not requests and not edge:
+        raise OptionError("--profile: given without engines; expected --tensorrt, --rtx or --edge")
     with instant_interrupt():
         from export.delivery.deliver import Order
-        from export.load import LoadOptions
-        from export.variants.order import PrecisionOrder
 
-    pack = _pack_for(edge, opset, requests, plain)
+    pack = _pack_for(edge, opset, requests, engines.for_tensorrt())
     order = Order(
         name=name,
-        options=LoadOptions(
-            weights=weights,
-            ema=ema,
-            seed=seed,
-            init=init,
-            classes=classes,
-            channels=channels,
-            from_rgb=from_rgb,
-            head=head,
-            labels=labels,
-            resize=resize,
-            crop=crop,
-            mean=parse_numbers("--mean", mean),
-            std=parse_numbers("--std", std),
-            interpolation=interpolation,
-        ),
-        output=output or Path("artifacts") / _folder(name, weights, edge),
+        options=load.options(),
+        output=output or Path("artifacts") / _folder(name, load.weights, edge),
         opset=opset,
         static_shape=parse_shape(static),
         pixels=parse_input(input),
         parity_budget_gmacs=parity_budget,
-        precision=PrecisionOrder(
-            precisions=parse_precisions(precision),
-            calibration_data=calibration_data,
-            ranges=ranges,
-            eval_data=eval_data,
-            images=calibration_images,
-            eval_images=eval_images,
-            method=method,
-            int8_rest=int8_rest,
-            keep_float=split_words(keep_float),
-            max_drop=max_drop,
-        ),
+        precision=precision.order(),
         engines=requests if pack is None else (*requests, pack[1]),
     )
     _export(order, requests, pack, timing_cache, screen)
@@ -208,17 +101,6 @@ def _refuse_nothing(name: str, edge: str, *, onnx: bool) -> None:
         )
     if not onnx and not edge:
         raise OptionError(f"nothing to make of {name}; say what: python -m export {name} --onnx")
-
-
-def _plain_request(
-    options: EngineOptions, profiles: Sequence[str], *, needed: bool
-) -> EngineRequest:
-    """Return how to build engines of TensorRT."""
-    from runtime.building.orders import EngineRequest
-
-    if profiles and not needed:
-        raise OptionError("--profile: given without engines; expected --tensorrt, --rtx or --edge")
-    return EngineRequest(options=options, profiles=tuple(profiles))
 
 
 def _pack_for(

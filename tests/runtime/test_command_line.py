@@ -8,7 +8,7 @@ import pytest
 
 from runtime.arguments import NAMES
 from runtime.cli import main
-from runtime.command_line import NO_WORDS, join_words, split_words
+from runtime.command_line import NO_WORDS, Program, join_words, run_program, split_words
 from runtime.errors import OptionError
 
 LISTS = {"--rtx": re.compile(r"(?:sm\d+)?"), "--batch": re.compile(r"\d+")}
@@ -60,6 +60,34 @@ def test_a_word_that_does_not_fit_ends_the_list():
 
 def test_other_options_are_left_alone():
     assert join_words(["--top", "5", "5"], LISTS) == ["--top", "5", "5"]
+
+
+COMMAND = """
+from dataclasses import dataclass
+from typing import Annotated
+import typer
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    low: Annotated[int, typer.Option(help="The least.")] = 0
+    high: Annotated[int, typer.Option(min=1)]
+
+def show(name: str, *, bounds: Bounds, twice: bool = False) -> None:
+    print(name, bounds, twice)
+"""
+
+
+def test_the_fields_of_a_dataclass_are_options(tmp_path, monkeypatch, capsys):
+    (tmp_path / "bounded").mkdir()
+    (tmp_path / "bounded/show.py").write_text(COMMAND)
+    monkeypatch.syspath_prepend(tmp_path)
+    program = Program(name="bounded", help="", package="bounded", commands=("show",))
+    assert run_program(program, ["show", "it", "--high", "8", "--twice"]) == 0
+    assert capsys.readouterr().out == "it Bounds(low=0, high=8) True\n"
+    assert run_program(program, ["show", "it", "--high", "0"]) == 2
+    assert "0 is not in the range x>=1" in capsys.readouterr().err
+    assert run_program(program, ["show", "--help"]) == 0
+    assert "The least.  [default: 0]" in capsys.readouterr().out
 
 
 def test_only_the_named_command_is_imported():

@@ -106,7 +106,6 @@ def test_without_a_gpu_tensorrt_ends_in_one_line_and_the_bundle_is_complete(tmp_
         (["--tensorrt", "--level", "9"], "expected 0 to 5"),
         (["--tensorrt", "--hardware-compatible", "all"], "expected one of none, ampere_plus"),
         (["--rtx", "sm86", "--profile", "8:4:2"], "profile: given 8:4:2; expected 1 <= smallest"),
-        (["--rtx", "sm86", "sm86"], "target: given sm86, sm86; expected each once"),
         (["--edge", "jetson", "--profile", "a:b:c"], "profile: given the shape 'a'"),
         (["--profile", "1:2:4"], "--profile: given without engines"),
         (["--rtx", "--profile", "1x3x8x8"], "given 3 channels in '1x3x8x8'; the model has 1"),

@@ -1,8 +1,7 @@
 import pytest
 
-from runtime.building.arguments import GPU_TARGETS, engine_requests
+from runtime.building.arguments import ENGINE_WORDS, EngineArguments
 from runtime.command_line import NO_WORDS, join_words
-from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 
 
@@ -14,30 +13,31 @@ from runtime.errors import OptionError
         (["a", "--rtx", "--json"], ["a", "--rtx", NO_WORDS, "--json"]),
         (["--rtx", "current", "folder"], ["--rtx", "current", "folder"]),
         (["a", "sm86"], ["a", "sm86"]),
+        (["--profile", "1:2:4", "1x3x8x8"], ["--profile", "1:2:4,1x3x8x8"]),
+        (["--profile", "8", "timm:resnet18"], ["--profile", "8", "timm:resnet18"]),
         ([], []),
     ],
 )
-def test_the_gpus_behind_rtx_become_one_word(words, joined):
-    assert join_words(words, {"--rtx": GPU_TARGETS}) == joined
-
-
-def requests(rtx="", *, tensorrt=False, **options):
-    return engine_requests(EngineOptions(**options), ["1:2:4"], rtx, tensorrt=tensorrt)
+def test_gpus_and_profiles_become_one_word(words, joined):
+    assert join_words(words, ENGINE_WORDS) == joined
 
 
 def test_each_library_is_a_request():
-    assert requests() == ()
-    own, rtx = requests("sm86,sm89", tensorrt=True)
+    assert EngineArguments().requests(tensorrt=False) == ()
+    arguments = EngineArguments(rtx="sm86,sm89", profile="1:2:4,8", level=5)
+    own, rtx = arguments.requests(tensorrt=True)
     assert (own.options.flavour, own.targets) == ("tensorrt", ())
     assert (rtx.options.flavour, rtx.targets) == ("tensorrt_rtx", ("sm86", "sm89"))
-    assert own.profiles == rtx.profiles == ("1:2:4",)
+    assert own.profiles == rtx.profiles == ("1:2:4", "8")
+    assert own.options.optimization_level == rtx.options.optimization_level == 5
 
 
 def test_rtx_alone_is_for_all_it_builds_for():
-    (rtx,) = requests(NO_WORDS)
+    (rtx,) = EngineArguments(rtx=NO_WORDS).requests(tensorrt=False)
     assert rtx.targets == ()
 
 
 def test_what_rtx_lacks_is_refused():
+    assert EngineArguments(dla=0).for_tensorrt().options.dla_core == 0
     with pytest.raises(OptionError, match="--dla does not exist in TensorRT-RTX"):
-        requests(NO_WORDS, dla_core=0)
+        EngineArguments(dla=0).for_rtx()
