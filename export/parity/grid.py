@@ -21,11 +21,7 @@ from runtime.parity import Case
 from runtime.preprocess import model_input
 from runtime.runner import Images
 
-__all__ = ["DEFAULT_BUDGET_GMACS", "Grid", "plan_grid", "plan_static_grid"]
-
-DEFAULT_BUDGET_GMACS = 12.0
-"""Multiply-accumulates of one runner over the grid, in billions. PyTorch does about 4 a second in
-float64 on one core: as long as tracing takes."""
+__all__ = ["Grid", "plan_grid", "plan_static_grid"]
 
 # Batch, height, width. The first six are never left out: they are cheap, and have every batch, odd
 # sizes and both ends of the range.

@@ -18,20 +18,15 @@ from pathlib import Path
 from runtime.cuda.gpu import Gpu, find_gpu
 from runtime.engines.options import EngineOptions
 from runtime.engines.plan_header import read_plan_header
-from runtime.errors import DeployError, EngineError
-from runtime.locking import locked, replace
+from runtime.errors import EngineError
 from runtime.manifest import MANIFEST_FILE, FileInfo
-from runtime.schema import from_json, to_json
 
 __all__ = [
     "EngineInfo",
     "check_plan",
     "check_runs_here",
     "describe_engine",
-    "info_file",
-    "read_engine",
     "rebuild_command",
-    "save_engine",
 ]
 
 SCHEMA_VERSION = 1
@@ -102,45 +97,6 @@ def describe_engine(
         seconds=seconds,
         environment=environment,
     )
-
-
-def info_file(path: Path) -> Path:
-    """Return where the description of the engine at that path lies."""
-    return path.with_name(path.name + ".json")
-
-
-def save_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
-    """Write an engine and its description; of two writers at once, the later one wins whole.
-
-    Raises:
-        OSError: if they cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.parent):
-        replace(path, plan)
-        replace(info_file(path), to_json(info))
-
-
-def read_engine(path: Path) -> tuple[bytes, EngineInfo]:
-    """Return an engine that is not part of a bundle, and its description.
-
-    Raises:
-        EngineError: if either is missing or unreadable, or they disagree.
-    """
-    try:
-        with locked(path.parent):
-            plan, description = path.read_bytes(), info_file(path).read_bytes()
-        info = from_json(EngineInfo, description, str(info_file(path)))
-    except FileNotFoundError as error:
-        raise EngineError(
-            f"there is no '{error.filename}'. Build it: {rebuild_command(path)}"
-        ) from None
-    except OSError as error:
-        raise EngineError(f"cannot read '{error.filename}': {error.strerror}") from None
-    except DeployError as error:
-        raise EngineError(f"{error}; build it again: {rebuild_command(path)}") from None
-    check_plan(plan, info, path)
-    return plan, info
 
 
 def check_plan(plan: bytes, info: EngineInfo, path: Path) -> None:

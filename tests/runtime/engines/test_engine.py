@@ -1,7 +1,6 @@
 import dataclasses
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,14 +10,11 @@ from runtime.engines.engine import (
     check_plan,
     check_runs_here,
     describe_engine,
-    info_file,
-    read_engine,
     rebuild_command,
-    save_engine,
 )
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import Profile
-from runtime.errors import EngineError
+from runtime.errors import BundleError, EngineError
 from runtime.schema import from_json, to_json
 
 # Laid out as NVIDIA's trtexec reads plans: without a GPU no real one of TensorRT can be built.
@@ -32,19 +28,6 @@ def describe(plan=PLAN, **options):
     options = EngineOptions(profiles=(PROFILE,), **options)
     info = describe_engine(plan, ONNX, options, "10.3.0", {"float16": 1.0}, 1.5)
     return dataclasses.replace(info, target_sms=("sm87",))
-
-
-def test_what_was_saved_is_what_is_read(tmp_path):
-    save_engine(tmp_path / "new" / "fp16.plan", PLAN, describe())
-    plan, info = read_engine(tmp_path / "new" / "fp16.plan")
-    assert plan == PLAN
-    assert info == describe()
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["fp16.plan", "fp16.plan.json"]
-
-
-def test_a_plan_is_written_raw_so_that_other_tools_read_it(tmp_path):
-    save_engine(tmp_path / "fp16.plan", PLAN, describe())
-    assert (tmp_path / "fp16.plan").read_bytes() == PLAN
 
 
 def test_a_description_says_where_the_engine_came_from():
@@ -71,11 +54,8 @@ def test_a_description_survives_its_json():
     ],
 )
 def test_an_altered_plan_is_refused_before_tensorrt_sees_it(change, message, tmp_path):
-    path = tmp_path / "fp16.plan"
-    save_engine(path, PLAN, describe())
-    path.write_bytes(change(PLAN))
     with pytest.raises(EngineError, match=message):
-        read_engine(path)
+        check_plan(change(PLAN), describe(), tmp_path / "fp16.plan")
 
 
 @pytest.mark.parametrize(
@@ -83,30 +63,28 @@ def test_an_altered_plan_is_refused_before_tensorrt_sees_it(change, message, tmp
     [
         ("flavour", "tensorrt_rtx", "flavour is tensorrt; its description says tensorrt_rtx"),
         ("version", "10.13.3.9", "version is 10.3.0; its description says 10.13.3"),
+    ],
+)
+def test_a_plan_that_is_not_the_one_described_is_refused(field, value, message, tmp_path):
+    described = dataclasses.replace(describe(), **{field: value})
+    with pytest.raises(EngineError, match=message) as failure:
+        check_plan(PLAN, described, tmp_path / "fp16.plan")
+    assert "python -m runtime build" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
         ("seconds", "long", "expected float"),
         ("target_sms", None, "expected a list"),
         ("options", {"optimization_level": 9}, "optimization level: given 9"),
         ("extra", 1, "unknown key 'extra'"),
     ],
 )
-def test_a_description_that_disagrees_or_is_hostile_is_refused(field, value, message, tmp_path):
-    path = tmp_path / "fp16.plan"
-    save_engine(path, PLAN, describe())
-    document = json.loads(info_file(path).read_bytes()) | {field: value}
-    info_file(path).write_text(json.dumps(document))
-    with pytest.raises(EngineError, match=message) as failure:
-        read_engine(path)
-    assert "python -m runtime build" in str(failure.value)
-
-
-@pytest.mark.parametrize("missing", ["fp16.plan", "fp16.plan.json"])
-def test_neither_file_is_used_without_the_other(missing, tmp_path):
-    save_engine(tmp_path / "fp16.plan", PLAN, describe())
-    (tmp_path / missing).unlink()
-    with pytest.raises(
-        EngineError, match=f"there is no '.*{missing}'. Build it: python -m runtime"
-    ):
-        read_engine(tmp_path / "fp16.plan")
+def test_a_hostile_description_is_refused(field, value, message):
+    document = json.loads(to_json(describe())) | {field: value}
+    with pytest.raises(BundleError, match=message):
+        from_json(EngineInfo, json.dumps(document).encode(), "fp16.plan.json")
 
 
 def test_an_engine_runs_on_the_gpu_and_version_it_was_built_for(tmp_path):
@@ -145,22 +123,3 @@ def test_the_command_that_builds_again_names_the_bundle(tmp_path):
     assert rebuild_command(bundle / "fp16.plan") == "python -m runtime build BUNDLE"
     (bundle / "manifest.json").touch()
     assert rebuild_command(bundle / "fp16.plan") == f"python -m runtime build '{bundle}'"
-
-
-def save_often(path, last_byte):
-    plan = PLAN[:-1] + bytes([last_byte])
-    for _ in range(50):
-        save_engine(path, plan, describe(plan))
-
-
-def test_two_builds_of_one_engine_at_once_leave_a_plan_with_its_own_description(tmp_path):
-    path = tmp_path / "fp16.plan"
-    save_engine(path, PLAN, describe())
-    with ThreadPoolExecutor(2) as writers:
-        written = [writers.submit(save_often, path, last_byte) for last_byte in (1, 2)]
-        for _ in range(50):
-            check_plan(*read_engine(path), path)
-        for each in written:
-            each.result()
-    plan, _ = read_engine(path)
-    assert plan[-1] in (1, 2)

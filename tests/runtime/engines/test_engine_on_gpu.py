@@ -12,7 +12,6 @@ from onnx import numpy_helper
 from runtime.building.build import build
 from runtime.building.make_engine import make_engine
 from runtime.cuda.gpu import find_gpu
-from runtime.engines.engine import read_engine, save_engine
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.errors import EngineError
@@ -122,14 +121,12 @@ def make(onnx_file, engine_options, precision="float32"):
 def open_engine(tmp_path):
     opened = []
 
-    def save_and_open(made, onnx_file=None):
+    def open_made(made, onnx_file=None):
         path = tmp_path / "engine.plan"
-        save_engine(path, made.plan, made.info)
-        plan, info = read_engine(path)
-        opened.append(TensorRtRunner.open(plan, info, path, onnx_file))
+        opened.append(TensorRtRunner.open(made.plan, made.info, path, onnx_file))
         return opened[-1]
 
-    yield save_and_open
+    yield open_made
     for runner in opened:
         runner.close()
 
