@@ -5,20 +5,25 @@
     cifar_resnet                   He et al.'s own for CIFAR-10: three stages, 16-32-64 wide
 
 Each takes any number of classes and channels. Parameters and multiply-accumulates are counted from
-the definition (export.models.count), never written down here.
+the definition (export.models.count), never written down here. PyTorch is imported to build one, not
+to find it: a name that does not exist is told at once.
 """
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from torch import nn
-
+from export.models.architecture import SMALL_STEM, Architecture
 from export.models.cifar import cifar_architecture
-from export.models.resnet import SMALL_STEM, Architecture, BasicBlock, Bottleneck, ResNet
 from runtime.errors import UnknownModelError
 from runtime.image_spec import ImageSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from export.models.resnet import ResNet
 
 __all__ = ["ModelCard", "find", "names"]
 
@@ -62,6 +67,8 @@ class ModelCard:
             channels: channels that the stem takes.
             adapter: what makes them of the images' channels, if these are others.
         """
+        from export.models.resnet import ResNet
+
         return ResNet(self.architecture, num_classes=classes, in_channels=channels, adapter=adapter)
 
 
@@ -118,11 +125,11 @@ def _cifar_card(depth: int, error: float) -> ModelCard:
     )
 
 
-_RESNET18 = Architecture(block=BasicBlock, depths=(2, 2, 2, 2))
-_RESNET34 = Architecture(block=BasicBlock, depths=(3, 4, 6, 3))
-_RESNET50 = Architecture(block=Bottleneck, depths=(3, 4, 6, 3))
-_RESNET101 = Architecture(block=Bottleneck, depths=(3, 4, 23, 3))
-_RESNET152 = Architecture(block=Bottleneck, depths=(3, 8, 36, 3))
+_RESNET18 = Architecture(block="basic", depths=(2, 2, 2, 2))
+_RESNET34 = Architecture(block="basic", depths=(3, 4, 6, 3))
+_RESNET50 = Architecture(block="bottleneck", depths=(3, 4, 6, 3))
+_RESNET101 = Architecture(block="bottleneck", depths=(3, 4, 23, 3))
+_RESNET152 = Architecture(block="bottleneck", depths=(3, 8, 36, 3))
 
 _RESNEXT101_64X4D = _imagenet_card(
     "resnext101_64x4d", replace(_RESNET101, groups=64, width_per_group=4), 83.246

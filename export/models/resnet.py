@@ -13,45 +13,16 @@ Komodakis, 2016.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from torch import Tensor, nn
 
-from export.models.shortcut import NormLayer, Shortcut, projection
-from runtime.errors import OptionError
+from export.models.architecture import Architecture
+from export.models.shortcut import NormLayer, ZeroPad, projection
 
-__all__ = [
-    "LARGE_STEM",
-    "SMALL_STEM",
-    "Architecture",
-    "BasicBlock",
-    "Bottleneck",
-    "ResNet",
-    "Stem",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stem:
-    """The layers before the first stage: a convolution, and a 3x3 max-pool of stride 2 or none."""
-
-    kernel: int
-    stride: int
-    pool: bool
-
-
-LARGE_STEM = Stem(kernel=7, stride=2, pool=True)
-"""For photographs: the first stage sees a quarter of the side."""
-
-SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
-"""For images of some 8 to 64 pixels: the first stage sees all of them."""
+__all__ = ["BasicBlock", "Bottleneck", "ResNet"]
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
-
-    expansion: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -81,8 +52,6 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions beside a shortcut; four times as wide outside as inside."""
 
-    expansion: ClassVar[int] = 4
-
     def __init__(
         self,
         inputs: int,
@@ -93,7 +62,7 @@ class Bottleneck(nn.Module):
     ) -> None:
         super().__init__()
         inner = int(width * architecture.width_per_group / 64) * architecture.groups
-        outputs = width * self.expansion
+        outputs = width * architecture.expansion
         self.conv1 = _conv(inputs, inner, kernel=1)
         self.bn1 = norm_layer(inner)
         self.conv2 = _conv(inner, inner, kernel=3, stride=stride, groups=architecture.groups)
@@ -111,38 +80,6 @@ class Bottleneck(nn.Module):
         out += self.downsample(maps)
         joined: Tensor = self.relu(out)
         return joined
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What makes one ResNet differ from another, apart from its input channels and classes.
-
-    Raises:
-        OptionError: if stages and widths disagree in number, or basic blocks are to be grouped.
-    """
-
-    block: type[BasicBlock] | type[Bottleneck]
-    depths: tuple[int, ...]
-    """Blocks in each stage; every stage but the first halves height and width."""
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    """Width of each stage's blocks; the stem has the first."""
-    groups: int = 1
-    width_per_group: int = 64
-    stem: Stem = LARGE_STEM
-    shortcut: Shortcut = projection
-    """Used where a block changes the number of channels or the size of the maps."""
-
-    def __post_init__(self) -> None:
-        if not self.depths or len(self.depths) != len(self.widths):
-            raise OptionError(
-                f"ResNet: given depths {self.depths} and widths {self.widths}; "
-                "expected one of each per stage"
-            )
-        if self.block is BasicBlock and (self.groups, self.width_per_group) != (1, 64):
-            raise OptionError(
-                f"ResNet: given groups {self.groups} and width_per_group {self.width_per_group}; "
-                "basic blocks have groups 1 and width_per_group 64 only, bottlenecks have any"
-            )
 
 
 class ResNet(nn.Module):
@@ -177,7 +114,7 @@ class ResNet(nn.Module):
         inputs = width
         for index, name in enumerate(self.stages):
             self.add_module(name, _stage(inputs, index, architecture, norm_layer))
-            inputs = architecture.widths[index] * architecture.block.expansion
+            inputs = architecture.widths[index] * architecture.expansion
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, num_classes)
         # On the meta device there is nothing to draw, and drawing loads torch's compiler (0.9 s).
@@ -220,10 +157,11 @@ def _stage(
 ) -> nn.Sequential:
     width = architecture.widths[index]
     stride = 1 if index == 0 else 2
+    block = {"basic": BasicBlock, "bottleneck": Bottleneck}[architecture.block]
     blocks = []
     for _ in range(architecture.depths[index]):
-        blocks.append(architecture.block(inputs, width, stride, architecture, norm_layer))
-        inputs, stride = width * architecture.block.expansion, 1
+        blocks.append(block(inputs, width, stride, architecture, norm_layer))
+        inputs, stride = width * architecture.expansion, 1
     return nn.Sequential(*blocks)
 
 
@@ -232,7 +170,8 @@ def _shortcut(
 ) -> nn.Module:
     if stride == 1 and inputs == outputs:
         return nn.Identity()
-    return architecture.shortcut(inputs, outputs, stride, norm_layer)
+    make = {"projection": projection, "zero-pad": ZeroPad}[architecture.shortcut]
+    return make(inputs, outputs, stride, norm_layer)
 
 
 def _conv(inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

@@ -11,13 +11,10 @@ from typing import TypeAlias
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["NormLayer", "Shortcut", "ZeroPad", "projection"]
+__all__ = ["NormLayer", "ZeroPad", "projection"]
 
 NormLayer: TypeAlias = Callable[[int], nn.Module]
 """Makes the normalisation of a given number of channels."""
-
-Shortcut: TypeAlias = Callable[[int, int, int, NormLayer], nn.Module]
-"""Makes a shortcut from input channels, output channels, stride and norm layer."""
 
 
 def projection(inputs: int, outputs: int, stride: int, norm_layer: NormLayer) -> nn.Module:

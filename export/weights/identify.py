@@ -20,17 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
+from export.models.architecture import LARGE_STEM, SMALL_STEM, Architecture, Shortcut
 from export.models.catalogue import ModelCard, find, names
 from export.models.cifar import CIFAR_WIDTHS, cifar_architecture
-from export.models.resnet import (
-    LARGE_STEM,
-    SMALL_STEM,
-    Architecture,
-    BasicBlock,
-    Bottleneck,
-    ResNet,
-)
-from export.models.shortcut import Shortcut, ZeroPad, projection
+from export.models.resnet import ResNet
 from export.weights.diagnose import diagnose
 from runtime.errors import CheckpointError
 
@@ -121,10 +114,10 @@ def _read_architecture(weights: Mapping[str, Tensor]) -> Architecture | None:
     if stages != list(range(1, len(stages) + 1)):
         return None
     depths = tuple(sum(stage == each for stage, _ in blocks) for each in stages)
-    block = Bottleneck if "layer1.0.conv3.weight" in weights else BasicBlock
-    last = "conv3" if block is Bottleneck else "conv2"
+    bottleneck = "layer1.0.conv3.weight" in weights
+    last, expansion = ("conv3", 4) if bottleneck else ("conv2", 1)
     widths = tuple(
-        _size(weights, f"layer{stage}.0.{last}.weight", 0) // block.expansion for stage in stages
+        _size(weights, f"layer{stage}.0.{last}.weight", 0) // expansion for stage in stages
     )
     stem = _STEMS.get(_size(weights, "conv1.weight", 3))
     inner, grouped = (_size(weights, "layer1.0.conv2.weight", dim) for dim in (0, 1))
@@ -132,18 +125,18 @@ def _read_architecture(weights: Mapping[str, Tensor]) -> Architecture | None:
         return None
     groups = inner // grouped
     return Architecture(
-        block=block,
+        block="bottleneck" if bottleneck else "basic",
         depths=depths,
         widths=widths,
-        groups=groups if block is Bottleneck else 1,
-        width_per_group=64 * grouped // widths[0] if block is Bottleneck else 64,
+        groups=groups if bottleneck else 1,
+        width_per_group=64 * grouped // widths[0] if bottleneck else 64,
         stem=stem,
-        shortcut=_shortcut(weights) if widths == CIFAR_WIDTHS else projection,
+        shortcut=_shortcut(weights) if widths == CIFAR_WIDTHS else "projection",
     )
 
 
 def _shortcut(weights: Mapping[str, Tensor]) -> Shortcut:
-    return projection if any(".downsample." in key for key in weights) else ZeroPad
+    return "projection" if any(".downsample." in key for key in weights) else "zero-pad"
 
 
 def _matching(architecture: Architecture) -> ModelCard | None:

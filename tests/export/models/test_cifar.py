@@ -1,10 +1,11 @@
 import pytest
 import torch
 
+from export.models.architecture import Shortcut
 from export.models.cifar import cifar_architecture
 from export.models.count import count_parameters
 from export.models.resnet import ResNet
-from export.models.shortcut import Shortcut, ZeroPad, projection
+from export.models.shortcut import ZeroPad
 from runtime.errors import OptionError
 
 
@@ -20,13 +21,13 @@ def test_sizes_are_those_of_the_paper(depth: int, millions: float) -> None:
 
 def test_padded_shortcuts_have_no_weights_and_projections_have() -> None:
     padded = ResNet(cifar_architecture(20), num_classes=10)
-    projected = ResNet(cifar_architecture(20, projection), num_classes=10)
+    projected = ResNet(cifar_architecture(20, "projection"), num_classes=10)
     # Two projections: 16 x 32 and 32 x 64 weights, and a weight and a bias per output channel.
     assert count_parameters(projected) - count_parameters(padded) == 512 + 64 + 2048 + 128
     assert sum(isinstance(module, ZeroPad) for module in padded.modules()) == 2
 
 
-@pytest.mark.parametrize("shortcut", [ZeroPad, projection])
+@pytest.mark.parametrize("shortcut", ["zero-pad", "projection"])
 @pytest.mark.parametrize("size", [(32, 32), (8, 8), (31, 45), (1, 1)])
 def test_any_image_size_gives_one_row_of_logits_an_image(
     shortcut: Shortcut, size: tuple[int, int]

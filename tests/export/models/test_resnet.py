@@ -6,10 +6,11 @@ import torch
 import torchvision
 from torch import nn
 
+from export.models.architecture import Architecture
 from export.models.catalogue import find
 from export.models.count import count_parameters
 from export.models.initialise import initialise
-from export.models.resnet import Architecture, BasicBlock, Bottleneck, ResNet
+from export.models.resnet import ResNet
 from runtime.errors import OptionError
 
 TORCHVISION_NAMES = (
@@ -133,10 +134,10 @@ def test_grouped_basic_blocks_are_refused() -> None:
 
 def test_stages_without_a_width_are_refused() -> None:
     with pytest.raises(OptionError, match="one of each per stage"):
-        Architecture(block=BasicBlock, depths=(2, 2, 2))
+        Architecture(block="basic", depths=(2, 2, 2))
 
 
 def test_a_network_may_have_any_number_of_stages() -> None:
-    architecture = Architecture(block=Bottleneck, depths=(1, 1, 1, 1, 1), widths=(8, 8, 8, 8, 8))
+    architecture = Architecture(block="bottleneck", depths=(1, 1, 1, 1, 1), widths=(8, 8, 8, 8, 8))
     model = ResNet(architecture, num_classes=2)
     assert model.features(torch.zeros(2, 3, 64, 64)).shape == (2, 32)
