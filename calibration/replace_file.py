@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runtime.errors import BundleError
 from runtime.publishing.staging import staging
+from runtime.results_file import refuse_within_bundle
 
 __all__ = ["check_replaceable", "replace_file"]
 
@@ -16,7 +17,9 @@ def check_replaceable(path: Path) -> None:
 
     Raises:
         BundleError: if it cannot be written.
+        OptionError: if it would lie in a bundle.
     """
+    refuse_within_bundle(path)
     if path.is_dir():
         raise BundleError(f"cannot write '{path}': it is a folder; name a file")
     for parent in path.parents:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+from runtime.bundle import Bundle
 from runtime.errors import BundleError, OptionError
 from runtime.locking import replace
 from runtime.schema import decode, parse_json
 
-__all__ = ["check_results_file", "read_results", "results_path", "write_results"]
+__all__ = [
+    "check_results_file",
+    "read_results",
+    "refuse_within_bundle",
+    "results_path",
+    "write_results",
+]
 
 _Results = TypeVar("_Results")
 
@@ -24,12 +31,30 @@ def check_results_file(output: Path) -> None:
     """Refuse before long work what could not be written after it.
 
     Raises:
-        OptionError: if it is a folder, or in none.
+        OptionError: if it is a folder, or in none, or in a bundle.
     """
+    refuse_within_bundle(output)
     if output.is_dir():
         raise OptionError(f"--output: '{output}' is a folder; expected a file")
     if not output.parent.is_dir():
         raise OptionError(f"--output: there is no folder '{output.parent}'; make it first")
+
+
+def refuse_within_bundle(path: Path) -> None:
+    """Refuse a file that would lie in a bundle, which were then no longer what was published.
+
+    Raises:
+        OptionError: if it would.
+    """
+    for folder in path.resolve().parents:
+        try:
+            Bundle.load(folder)
+        except BundleError:
+            continue
+        raise OptionError(
+            f"'{path}' would lie in the bundle '{folder}', which would no longer verify; "
+            "name a file outside of it"
+        )
 
 
 def write_results(output: Path, data: bytes) -> None:

@@ -35,11 +35,14 @@ def ranges(
     require_extra()
     from calibration.calibrate import Order, calibrate
     from calibration.read_graph import read_graph
+    from calibration.replace_file import check_replaceable
     from calibration.show import show_calibration
     from runtime.bundle import Bundle
+    from runtime.results_file import results_path
 
     screen = Screen(json=json, quiet=quiet)
-    target = output or bundle.with_name(f"{bundle.resolve().name}.ranges.json")
+    target = output or results_path(bundle, "ranges")
+    check_replaceable(target)
     order = Order(
         data=data,
         checkpoint=target.with_name(f"{target.name}.part"),

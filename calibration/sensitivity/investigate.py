@@ -25,6 +25,7 @@ from calibration.survey import FEWEST, refuse_unfit, survey
 from runtime.bundle import Bundle
 from runtime.errors import BundleError, OptionError
 from runtime.image_spec import ImageSpec
+from runtime.results_file import results_path
 from runtime.runner import Images
 from runtime.schema import from_json
 from runtime.terminal import Screen
@@ -118,8 +119,7 @@ def _ranges(bundle: Bundle, graph: ir.Model, data: Path, screen: Screen) -> Rang
     if within is not None:
         screen.note(f"ranges of {within.images} images from the bundle itself")
         return within
-    folder = bundle.folder.resolve()
-    path = folder.with_name(f"{folder.name}.ranges.json")
+    path = results_path(bundle.folder, "ranges")
     if path.exists():
         try:
             found = RangesFile.load(path, ModelKey.of(graph, bundle.manifest.image))

@@ -35,6 +35,7 @@ from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo
 from runtime.parity import ParityReport
 from runtime.publishing.publish import check_writable
+from runtime.results_file import results_path
 from runtime.terminal import Screen
 
 __all__ = ["Delivery", "Order", "deliver"]
@@ -123,7 +124,8 @@ def _make_variants(order: Order, task: Task, graph: ir.Model, screen: Screen) ->
         pixels=order.pixels,
         stamp=lambda made: stamp(made, task.classifier, order.pixels),
     )
-    checkpoint = order.output.with_name(f"{order.output.name}.ranges.json.part")
+    ranges = results_path(order.output, "ranges")
+    checkpoint = ranges.with_name(f"{ranges.name}.part")
     variants = make_variants(task, graph, form, checkpoint, screen)
     raise_failures(variants, screen)
     return variants

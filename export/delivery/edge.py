@@ -105,7 +105,8 @@ def pack_edge(
     if timings is not None:
         files |= {path.name: path.read_bytes() for path in sorted(timings.glob(TIMINGS))}
     made = add_to_bundle(bundle.folder, files, {}, without)
-    archive = made.folder.with_name(f"{made.folder.name}.tar.gz")
+    folder = made.folder.resolve()
+    archive = folder.with_name(f"{folder.name}.tar.gz")
     replace(archive, _archive(made))
     return made, archive
 

@@ -94,6 +94,20 @@ def test_ranges_lie_beside_the_bundle_by_default(bundle, digits, capsys):
     assert capsys.readouterr().out.endswith(f"ranges: {saved}\n")
 
 
+def test_a_bundle_is_calibrated_from_within_its_own_folder(
+    bundle_of, graph, digits, monkeypatch, capsys
+):
+    folder = bundle_of(graph)
+    monkeypatch.chdir(folder)
+    assert main([".", "--data", str(digits), "--method", "minmax"]) == 0
+    assert folder.with_name(f"{folder.name}.ranges.json").is_file()
+    before = sorted(folder.rglob("*"))
+    assert main([".", "--data", str(digits), "--output", "ranges.json"]) == 2
+    assert "'ranges.json' would lie in the bundle" in capsys.readouterr().err
+    assert main([".", "--data", str(digits), "--output", "."]) == 2
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_convergence_compares_half_of_the_images_with_all(bundle, digits, tmp_path, capsys):
     folder = shutil.copytree(digits, tmp_path / "digits")
     for path in sorted(folder.iterdir())[::2]:  # every other file is in the first half
@@ -180,8 +194,11 @@ def test_an_output_that_cannot_be_written_is_found_out_before_the_work(
     target = tmp_path / "file" / "ranges.json"
     assert main([str(bundle), "--data", str(digits), "--output", str(target)]) == 2
     captured = capsys.readouterr()
-    assert f"error: cannot write '{target}.part': '{target.parent}' is a file, not" in captured.err
+    assert f"error: cannot write '{target}': '{target.parent}' is a file, not" in captured.err
     assert not re.search(r"^measure", captured.err, re.MULTILINE)
+    assert main([str(bundle), "--data", str(digits), "--output", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"error: cannot write '{tmp_path}': it is a folder; name a file\n"
 
 
 def test_images_refused_after_a_checkpoint_leave_no_checkpoint(bundle, tmp_path, output):
