@@ -2,12 +2,10 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-ROOT = Path(__file__).parents[3]
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
