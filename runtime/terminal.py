@@ -57,6 +57,7 @@ def run(app: typer.Typer, program: str, argv: Sequence[str] | None = None) -> in
 
 def guard(work: Callable[[], int]) -> int:
     """Return the exit status of the work, every failure a person can mend told in one line."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         _escape_unprintable(stream)
     try:
@@ -251,6 +252,14 @@ def _fail(message: str, status: int) -> int:
     with contextlib.suppress(OSError):
         _say(f"error: {message}")
     return status
+
+
+def _open_closed_streams() -> None:
+    # A process started with a stream closed has None for it, and the next file it opens gets the
+    # stream's number, and with it whatever a native library prints.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (closed with the process)
 
 
 def _escape_unprintable(stream: TextIO) -> None:

@@ -288,6 +288,29 @@ def test_full_disk_under_stdout_is_one_line(code):
     assert err == "error: No space left on device\n"
 
 
+@pytest.mark.parametrize(("closed", "out", "err"), [(1, "", "note\n"), (2, "word\n", "")])
+def test_closed_stream_takes_what_is_written_and_no_other_file_gets_its_number(
+    tmp_path, closed, out, err
+):
+    code = f"""
+import os, sys
+from runtime.terminal import Screen, guard
+def work():
+    with open({str(tmp_path / "file")!r}, "w"):
+        os.write({closed}, b"of a native library")
+    Screen().note("note")
+    Screen().result("word")
+    return 0
+sys.exit(guard(work))
+"""
+    child = run_child(
+        code, preexec_fn=lambda: os.close(closed), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.communicate() == (out, err)
+    assert child.returncode == 0
+    assert (tmp_path / "file").read_text() == ""
+
+
 def test_letter_the_encoding_lacks_is_escaped():
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     child = run_child(SHORT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
