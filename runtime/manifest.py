@@ -157,6 +157,7 @@ class FileInfo:
     """What a file of the bundle must be."""
 
     sha256: str
+    """Of what was found on a disk, empty where the size is wrong already."""
     size: int
     """In bytes."""
 
@@ -166,7 +167,7 @@ class FileInfo:
         return FileInfo(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
     def __str__(self) -> str:
-        return f"{self.size:,} bytes, SHA-256 {self.sha256[:12]}"
+        return f"{self.size:,} bytes" + (f", SHA-256 {self.sha256[:12]}" if self.sha256 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +243,8 @@ class Manifest:
     def _check_input(self, variant: Variant) -> None:
         given, channels = variant.input, str(self.image.channel_count)
         if not self.pixels:
-            fits, expected = given.dtype != "uint8", "normalised images"
+            fits = given.dtype != "uint8" and len(given.shape) == 4
+            expected = "normalised images of 4 dimensions"
         else:
             fits = given.dtype == "uint8" and len(given.shape) == 4
             fits = fits and given.shape[CHANNEL_AXES[self.pixels]] == channels

@@ -164,6 +164,7 @@ def test_bundle_of_pixels_says_how_they_lie(tiny_bundle, pixels, shape):
         ("NHWC", "uint8", ["n", "3", "h", "w"], "expected uint8 pixels of 3 channels as NHWC"),
         ("NHWC", "uint8", ["n", "3"], "expected uint8 pixels of 3 channels as NHWC"),
         ("", "uint8", ["n", "3", "h", "w"], "expected normalised images"),
+        ("", "float", [], "expected normalised images of 4 dimensions"),
         ("CHW", "uint8", ["n", "3", "h", "w"], "pixels lie as 'CHW'; expected one of NCHW, NHWC"),
     ],
 )
