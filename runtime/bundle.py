@@ -79,7 +79,7 @@ class Bundle:
         """
         with self._open(path) as file:
             data = file.read()
-        self._check(path, FileInfo.of(data))
+        self._compare(path, FileInfo.of(data))
         return data
 
     def start_snapshot(self, path: str, pool: Executor) -> Callable[[], Snapshot]:
@@ -100,13 +100,24 @@ class Bundle:
         hashing = pool.submit(FileInfo.of, copy.view())
 
         def finish() -> Snapshot:
-            self._check(path, hashing.result())
+            self._compare(path, hashing.result())
             return copy
 
         return finish
 
+    def check(self, path: str) -> None:
+        """Return if a listed file is the very one that was published.
+
+        Raises:
+            BundleError: if it is missing, was altered or leads outside the folder.
+        """
+        self._compare(path, self.inspect(path))
+
     def inspect(self, path: str) -> FileInfo:
         """Return what a file of the folder really is, read in constant memory.
+
+        A file whose size is not the listed one is not read, as it may have no end; what is returned
+        then has no hash.
 
         Raises:
             BundleError: if the file is missing, is no regular file or leads outside the folder.
@@ -114,6 +125,9 @@ class Bundle:
         digest = hashlib.sha256()
         size = 0
         with _open_inside(self.folder, path) as file:
+            given = os.fstat(file.fileno()).st_size
+            if path in self.manifest.files and given != self.manifest.files[path].size:
+                return FileInfo(sha256="", size=given)
             while piece := file.read(_PIECE):
                 digest.update(piece)
                 size += len(piece)
@@ -136,7 +150,7 @@ class Bundle:
         file.close()
         raise self._altered(path, self.inspect(path))
 
-    def _check(self, path: str, given: FileInfo) -> None:
+    def _compare(self, path: str, given: FileInfo) -> None:
         if given != self.manifest.files[path]:
             raise self._altered(path, given)
 

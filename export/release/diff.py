@@ -31,8 +31,11 @@ def diff(before: Bundle, after: Bundle, gates: Gates) -> Comparison:
     Accuracy and speed are compared where their results lie beside both bundles.
 
     Raises:
-        BundleError: if a file that is read was altered.
+        BundleError: if a model, or another file that is read, was altered.
     """
+    for bundle in (before, after):
+        for variant in bundle.manifest.variants.values():
+            bundle.check(variant.file)
     old, new = before.manifest, after.manifest
     areas: dict[str, Callable[[], Iterator[Difference]]] = {
         "accuracy": lambda: diff_accuracy(before, after, gates),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -123,6 +124,15 @@ def test_a_bundle_and_its_copy_hold_the_same_files(older, newer):
     assert comparison.differences == ()
     assert "weights" in comparison.same
     assert comparison.failed == ()
+
+
+def test_a_copy_whose_model_was_altered_is_not_taken_for_the_same(older, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(older.folder, copy)
+    with (copy / "model.onnx").open("ab") as file:
+        file.write(b"more")
+    assert main(["diff", str(older.folder), str(copy)]) == 2
+    assert "model.onnx' was altered" in capsys.readouterr().err
 
 
 def test_weights_are_told_by_layer(older, newer):
