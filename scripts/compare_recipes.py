@@ -29,12 +29,12 @@ from calibration.equalize import equalize, measure_peaks
 from calibration.images import choose_images
 from calibration.measure import Measurement, measure
 from calibration.read_graph import read_graph
-from calibration.score import score_logits
+from calibration.score import float_logits, score_logits
 from export.fold import fold
 from export.load import LoadOptions, load
 from export.pixels import fold_normalisation
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement, head
-from export.quantization.refit_head import head_features, refit_head
+from export.quantization.refit_head import features_as_written, refit_head
 from export.quantization.weight_scales import clip_nothing, least_error
 from export.quantize import quantize
 from export.recipes import float32
@@ -117,9 +117,10 @@ class Kitchen:
         quantized = quantize(whole, ranges, placement, kept, weights)
         if not recipe.refit:
             return quantized
-        expected = head_features(graph, batches(self.images))
-        found = head_features(quantized, batches(arena.calibration))
-        return refit_head(quantized, expected, found)
+        expected = float_logits(graph, list(batches(self.images)))
+        return refit_head(
+            quantized, expected, features_as_written(quantized, batches(arena.calibration))
+        )
 
 
 def batches(images: Images) -> Iterator[Images]:

@@ -81,10 +81,6 @@ class Int8Recipe:
         names = {str(node.name) for node in quantized.graph}
         return halve(quantized, names.intersection(self.unsafe))
 
-    def refit(self, quantized: ir.Model) -> ir.Model:
-        """Return the graph with its head refitted, where there is something to do it with."""
-        return quantized if self.head_fit is None else self.head_fit.fit(quantized)
-
 
 def make_tensorrt(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> MadeVariant:
     """Return the variant "int8.trt".
@@ -98,7 +94,9 @@ def make_tensorrt(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -
         OptionError: if a node to keep in float does not exist, or the graph cannot be quantized.
     """
     with screen.step("int8.trt") as step:
-        quantized = recipe.refit(recipe.quantize(TENSORRT, kept))
+        quantized = recipe.quantize(TENSORRT, kept)
+        if recipe.head_fit is not None:
+            quantized = recipe.head_fit.fit_as_written(quantized)
         check_quantized(quantized)
         made = _make("int8.trt", quantized, TENSORRT, kept, recipe)
         rest = "float16" if recipe.half_rest else "float32"
@@ -115,7 +113,9 @@ def make_cpu(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> Mad
     """
     placement = recipe.for_cpu
     with screen.step("int8.cpu") as step:
-        quantized = recipe.refit(recipe.quantize(placement, kept))
+        quantized = recipe.quantize(placement, kept)
+        if recipe.head_fit is not None:
+            quantized = recipe.head_fit.fit_in_integers(quantized)
         check_cpu_graph(quantized)
         made = _make("int8.cpu", quantized, placement, kept, recipe)
         integer = _quantized_convolutions(quantized, kept)

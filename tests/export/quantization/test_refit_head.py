@@ -12,7 +12,11 @@ from export.fold import fold
 from export.halve import halve
 from export.pixels import normalise_inside
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
-from export.quantization.refit_head import head_features, refit_head
+from export.quantization.refit_head import (
+    features_as_written,
+    features_in_integers,
+    refit_head,
+)
 from export.quantize import quantize
 from export.recipes import float32
 from runtime.errors import OptionError
@@ -31,6 +35,13 @@ def run(graph, images):
 
 def sqnr_db(expected, actual):
     return 10 * np.log10(np.square(expected).sum() / np.square(expected - actual).sum())
+
+
+def logits(graph, features):
+    gemm = next(node for node in graph.graph if node.op_type == "Gemm")
+    weight, bias = (value.const_value.numpy().astype(np.float64) for value in gemm.inputs[1:])
+    weights = weight if gemm.attributes.get_int("transB", 0) else weight.T
+    return features.astype(np.float64) @ weights.T + bias
 
 
 @pytest.fixture(scope="module")
@@ -64,40 +75,48 @@ def test_a_refitted_head_is_nearer_on_images_it_was_not_fitted_to(
 ):
     graph = quantized[placement.name]
     fit, others = scans[:256], scans[256:]
-    refitted = refit_head(graph, *(head_features(g, [fit]) for g in (simplified, graph)))
+    refitted = refit_head(graph, run(simplified, fit), features_as_written(graph, [fit]))
     expected = run(simplified, others)
     assert sqnr_db(expected, run(refitted, others)) > sqnr_db(expected, run(graph, others)) + 0.1
 
 
-def test_features_that_lost_nothing_leave_the_head_alone(simplified, quantized, scans):
+def test_features_in_integers_are_those_as_written_but_for_rounding(quantized, scans):
+    graph = quantized["onnxruntime"]
+    written = features_as_written(graph, [scans[:64]])
+    assert sqnr_db(written, features_in_integers(graph, [scans[:40], scans[40:64]])) > 30
+
+
+def test_logits_that_lost_nothing_leave_the_head_alone(quantized, scans):
     graph = quantized["tensorrt"]
-    features = head_features(graph, [scans[:64]])
-    assert np.array_equal(run(refit_head(graph, features, features), scans), run(graph, scans))
+    features = features_as_written(graph, [scans[:64]])
+    refitted = refit_head(graph, logits(graph, features), features)
+    assert np.array_equal(run(refitted, scans), run(graph, scans))
 
 
 def test_noise_that_nothing_tells_is_not_fitted(quantized, scans):
     # As many features as images: without leaving images out, the fit would be perfect.
     graph = quantized["tensorrt"]
-    features = head_features(graph, [scans[:64]])
-    noise = np.random.default_rng(0).standard_normal(features.shape)
-    refitted = refit_head(graph, features + 0.1 * noise, features)
+    features = features_as_written(graph, [scans[:64]])
+    expected = logits(graph, features)
+    noise = np.random.default_rng(0).standard_normal(expected.shape)
+    refitted = refit_head(graph, expected + 0.1 * noise, features)
     assert np.array_equal(run(refitted, scans), run(graph, scans))
 
 
 def test_features_come_from_batches_in_order_and_from_pixels_too(simplified, digits, scans):
-    whole = head_features(simplified, [scans[:10]])
+    whole = features_as_written(simplified, [scans[:10]])
     np.testing.assert_allclose(
-        head_features(simplified, [scans[:7], scans[7:10]]), whole, atol=1e-5
+        features_as_written(simplified, [scans[:7], scans[7:10]]), whole, atol=1e-5
     )
     pixels = np.rint(load_digits().images[:10, None] * 255 / 16).astype(np.uint8)
     inside = normalise_inside(simplified, digits.image)
-    np.testing.assert_allclose(head_features(inside, [pixels]), whole, atol=1e-5)
+    np.testing.assert_allclose(features_as_written(inside, [pixels]), whole, atol=1e-5)
 
 
 def test_a_head_in_float16_keeps_its_type(simplified, quantized, scans):
     half = halve(quantized["tensorrt"])
-    features = [head_features(graph, [scans[:128]]) for graph in (simplified, half)]
-    refitted = refit_head(half, *features)
+    fit = scans[:128]
+    refitted = refit_head(half, run(simplified, fit), features_as_written(half, [fit]))
     gemm = next(node for node in refitted.graph if node.op_type == "Gemm")
     assert {value.dtype for value in gemm.inputs[1:]} == {ir.DataType.FLOAT16}
     assert sqnr_db(run(half, scans), run(refitted, scans)) > 30
@@ -106,13 +125,14 @@ def test_a_head_in_float16_keeps_its_type(simplified, quantized, scans):
 def test_the_graph_that_is_given_stays_as_it_is(quantized, scans):
     graph = quantized["onnxruntime"]
     before = ir.to_proto(graph).SerializeToString()
-    features = head_features(graph, [scans[:16]])
-    refit_head(graph, features * 1.1, features)
+    features = features_in_integers(graph, [scans[:16]])
+    refit_head(graph, 1.1 * logits(graph, features), features)
     assert ir.to_proto(graph).SerializeToString() == before
 
 
-def test_a_head_that_is_quantized_is_refused(simplified, scans):
+@pytest.mark.parametrize("look", [features_as_written, features_in_integers])
+def test_a_head_that_is_quantized_is_refused(simplified, scans, look):
     ranges = choose(measure(simplified, [scans[:16]]), "minmax", TENSORRT.grid)
     whole = quantize(simplified, ranges, TENSORRT)
     with pytest.raises(OptionError, match="is quantized; expected one left in float"):
-        head_features(whole, [scans[:2]])
+        look(whole, [scans[:2]])
