@@ -20,8 +20,9 @@ def check_replaceable(path: Path) -> None:
         OptionError: if it would lie in a bundle.
     """
     refuse_within_bundle(path)
-    if path.is_dir():
-        raise BundleError(f"cannot write '{path}': it is a folder; name a file")
+    if path.exists() and not path.is_file():
+        what = "folder" if path.is_dir() else "device or pipe"
+        raise BundleError(f"cannot write '{path}': it is a {what}; name a file")
     for parent in path.parents:
         if parent.is_file():
             raise BundleError(f"cannot write '{path}': '{parent}' is a file, not a folder")

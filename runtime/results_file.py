@@ -31,29 +31,32 @@ def check_results_file(output: Path) -> None:
     """Refuse before long work what could not be written after it.
 
     Raises:
-        OptionError: if it is a folder, or in none, or in a bundle.
+        OptionError: if it is a folder or a device, or in no folder, or in a bundle.
     """
     refuse_within_bundle(output)
-    if output.is_dir():
-        raise OptionError(f"--output: '{output}' is a folder; expected a file")
+    # A device would be replaced by a file: /dev/stdout, for all that is started afterwards.
+    if output.exists() and not output.is_file():
+        what = "folder" if output.is_dir() else "device or pipe"
+        raise OptionError(f"--output: '{output}' is a {what}; expected a file")
     if not output.parent.is_dir():
         raise OptionError(f"--output: there is no folder '{output.parent}'; make it first")
 
 
 def refuse_within_bundle(path: Path) -> None:
-    """Refuse a file that would lie in a bundle, which were then no longer what was published.
+    """Refuse what would lie in a bundle, which were then no longer what was published.
 
     Raises:
         OptionError: if it would.
     """
-    for folder in path.resolve().parents:
+    resolved = path.resolve()
+    for folder in (resolved, *resolved.parents):
         try:
             Bundle.load(folder)
         except BundleError:
             continue
         raise OptionError(
             f"'{path}' would lie in the bundle '{folder}', which would no longer verify; "
-            "name a file outside of it"
+            "name one outside of it"
         )
 
 

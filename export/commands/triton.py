@@ -49,6 +49,7 @@ def triton(
 
     What is there is never overwritten, and nobody sees half a model.
     """
+    from calibration.replace_file import check_replaceable
     from export.triton.config import ServeOptions
     from export.triton.kserve import InferenceService
     from export.triton.repository import add_to_repository, servable, triton_name
@@ -64,6 +65,7 @@ def triton(
     service = None
     if kserve is not None:
         on_gpu = any(each in loaded.manifest.engines for each in chosen)
+        check_replaceable(kserve)
         service = InferenceService(
             name=triton_name(prefix, ""), storage_uri=storage_uri, on_gpu=on_gpu
         )

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.errors import BundleError, OptionError
-from runtime.locking import replace
+from calibration.replace_file import replace_file
+from runtime.errors import OptionError
 
 __all__ = ["InferenceService"]
 
@@ -69,11 +69,7 @@ class InferenceService:
         """Write the manifest for `kubectl apply -f`, in the place of any that is there.
 
         Raises:
-            BundleError: if it cannot be written.
+            DeployError: as `replace_file`.
         """
         text = _MANIFEST.format(name=self.name, uri=json.dumps(self.storage_uri))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace(path, (text + _GPU * self.on_gpu).encode())
-        except OSError as error:
-            raise BundleError(f"cannot write '{path}': {error.strerror or error}") from None
+        replace_file(path, (text + _GPU * self.on_gpu).encode())

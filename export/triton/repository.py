@@ -26,6 +26,7 @@ from runtime.errors import BundleError, OptionError
 from runtime.locking import locked, replace
 from runtime.manifest import FileInfo
 from runtime.publishing.staging import staging
+from runtime.results_file import refuse_within_bundle
 from runtime.schema import from_json, to_json
 
 __all__ = ["Addition", "add_to_repository", "servable", "triton_name"]
@@ -96,10 +97,11 @@ def add_to_repository(
         version: its number; 0 for the next one.
 
     Raises:
-        OptionError: if the version is there already.
+        OptionError: if the version is there already, or the repository lies in a bundle.
         BundleError: if something else than this model is there, a file of the bundle was altered,
             or the repository cannot be written.
     """
+    refuse_within_bundle(repository)
     served = describe(bundle, variant, name, options)
     contract = make_contract(bundle, variant, served)
     data = bundle.read(served.source)

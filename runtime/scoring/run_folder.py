@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import BundleError, OptionError
 from runtime.image_spec import ImageSpec
+from runtime.results_file import refuse_within_bundle
 from runtime.schema import from_json, to_json
 from runtime.scoring.partition import Partition, TableFile
 from runtime.scoring.tally import Tally, count_errors
@@ -131,8 +132,10 @@ def open_run_folder(folder: Path) -> Iterator[RunFolder]:
     Where a system cannot lock (Windows, some network disks) nobody else is held back.
 
     Raises:
-        OptionError: if it cannot be written, holds anything but a run, or another process runs.
+        OptionError: if it cannot be written, lies in a bundle, holds anything but a run, or another
+            process runs.
     """
+    refuse_within_bundle(folder)
     made = not folder.exists()
     try:
         _check_ours(folder)

@@ -385,6 +385,7 @@ def test_inference_service_is_one(digits_bundle, tmp_path, engine, capsys):
         (["--variant", "fp8"], "has no variant 'fp8'"),
         (["--batch", "0"], "expected at least 1 each"),
         (["--kserve", "x.yaml"], "storage: given ''"),
+        (["--kserve", "/dev/null", "--storage-uri", "s3://x"], "it is a device or pipe"),
         (["--kserve", "x.yaml", "--name", "7", "--storage-uri", "s3://x"], "expected a letter"),
     ],
 )
@@ -394,6 +395,13 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert export(digits_bundle, tmp_path / "models", *argv) == 2
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
+
+
+def test_repository_within_a_bundle_is_refused(digits_bundle, capsys):
+    for inside in ("", "models"):
+        assert export(digits_bundle, digits_bundle.folder / inside) == 2
+        assert "would lie in the bundle" in capsys.readouterr().err
+    assert digits_bundle.unlisted() == []
 
 
 def test_text_form_survives_what_labels_may_hold():

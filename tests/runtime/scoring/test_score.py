@@ -139,6 +139,8 @@ def test_folder_that_cannot_take_the_output_is_refused(tiny_bundle, listing, tmp
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(OptionError, match=r"holds 'thesis.tex', but no run of score"):
         score_into(tmp_path / "mine", tiny_bundle, listing)
+    with pytest.raises(OptionError, match="would lie in the bundle"):
+        score_into(tiny_bundle.folder / "scores", tiny_bundle, listing)
     with pytest.raises(OptionError, match="cannot write to"):
         score_into(listing / "scores", tiny_bundle, listing)
     (tmp_path / "tables").mkdir()
