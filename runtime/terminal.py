@@ -189,7 +189,9 @@ class Screen:
     def _status(self, text: str) -> None:
         """Show the text as the bottom line of the terminal; the next thing written erases it."""
         if not self.quiet and _is_terminal(sys.stderr):
-            sys.stderr.write(_ERASE + text)
+            # Of a line that wraps, only the last row would be erased.
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            sys.stderr.write(_ERASE + text[: columns - 1])
             sys.stderr.flush()
 
 

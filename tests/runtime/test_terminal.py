@@ -1,9 +1,12 @@
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -203,9 +206,10 @@ def run_child(code, **options):
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **options)
 
 
-def read_terminal(code, term):
+def read_terminal(code, term, columns=80):
     """Return what a child writes to stderr when that is a terminal."""
     outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     child = run_child(
         code, stderr=inner, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": term}
     )
@@ -235,6 +239,13 @@ def test_quick_work_shows_no_bar():
     shown = read_terminal(QUICK_WORK, "xterm")
     assert "check ..." in shown
     assert "[" not in shown.replace("\x1b[K", "")
+
+
+def test_status_keeps_to_one_row_of_a_narrow_terminal():
+    assert "check ..." in read_terminal(QUICK_WORK, "xterm", columns=10)
+    shown = read_terminal(QUICK_WORK, "xterm", columns=9)
+    assert "check .." in shown
+    assert "check ..." not in shown
 
 
 def test_terminal_without_control_codes_gets_none():
