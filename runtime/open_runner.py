@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +11,7 @@ from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.onnx_files.self_contained import check_self_contained
 from runtime.snapshot import Snapshot
-from runtime.vnni import CPUINFO, saturation_note
+from runtime.vnni import CPUINFO, PLACED_FOR_VNNI, saturation_note
 
 if TYPE_CHECKING:
     from runtime.onnx_runner import OnnxRunner
@@ -67,12 +66,18 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor, cpuinfo: Path = 
         known = ", ".join(_BACKENDS)
         raise BundleError(f"'{bundle.folder / file}' is no model; expected a file of {known}")
     take_snapshot = bundle.start_snapshot(file, pool)
-    open_model = import_backend()
+    backend = import_backend()
 
     def finish(provider: str, *, allow_fallback: bool, threads: int = 0) -> OnnxRunner:
         try:
             with contextlib.closing(take_snapshot()) as model:
-                runner = open_model(model, provider, allow_fallback, threads)
+                check_self_contained(model.view())
+                source = model.source
+                if provider == "cpu" and contract.placement == PLACED_FOR_VNNI:
+                    source = _arrange_for_this(model, cpuinfo)
+                runner = backend.open(
+                    source, provider, allow_fallback=allow_fallback, threads=threads
+                )
         except BundleError as error:
             raise BundleError(f"variant '{variant}': {error}") from None
         note = saturation_note(variant, contract.placement, cpuinfo)
@@ -90,22 +95,19 @@ class Opener(Protocol):
         """Return the runner; raises what `open_runner` raises."""
 
 
-def _import_onnx() -> Callable[[Snapshot, str, bool, int], OnnxRunner]:
+def _arrange_for_this(model: Snapshot, cpuinfo: Path) -> Path | bytes:
+    """Return the same int8 graph as this processor computes it fastest."""
+    from runtime.amx import has_amx
+    from runtime.onnx_files.arrange_for_amx import arrange_for_amx
+
+    return arrange_for_amx(model.view()) if has_amx(cpuinfo) else model.source
+
+
+def _import_onnx() -> type[OnnxRunner]:
     from runtime.onnx_runner import OnnxRunner
 
-    def open_model(
-        model: Snapshot,
-        provider: str,
-        allow_fallback: bool,  # noqa: FBT001 (passed on)
-        threads: int,
-    ) -> OnnxRunner:
-        check_self_contained(model.view())
-        return OnnxRunner.open(
-            model.source, provider, allow_fallback=allow_fallback, threads=threads
-        )
-
-    return open_model
+    return OnnxRunner
 
 
 _BACKENDS = {".onnx": _import_onnx}
-"""By file name ending: what imports the library and returns what opens a model in it."""
+"""By file name ending: what imports the library and returns the runner of it."""

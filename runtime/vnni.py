@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-__all__ = ["CPUINFO", "PLACED_FOR_VNNI", "has_vnni", "saturation_note"]
+__all__ = ["CPUINFO", "PLACED_FOR_VNNI", "has_vnni", "processor_flags", "saturation_note"]
 
 PLACED_FOR_VNNI = "onnxruntime"
 """The placement, as in the manifest, of a graph whose weights are of full range."""
@@ -29,13 +29,17 @@ def has_vnni(cpuinfo: Path = CPUINFO, machine: str = platform.machine()) -> bool
     """
     if machine.lower() not in _X86:
         return True
+    return not _FLAGS.isdisjoint(processor_flags(cpuinfo))
+
+
+def processor_flags(cpuinfo: Path) -> list[str]:
+    """Return what Linux says an x86 processor can do; nothing where it cannot be read."""
     try:
         with cpuinfo.open(encoding="utf-8", errors="replace") as file:
             # The first processor's: a server may list hundreds.
-            flags = next((line.split() for line in file if line.startswith("flags")), [])
+            return next((line.split() for line in file if line.startswith("flags")), [])
     except OSError:
-        return False
-    return not _FLAGS.isdisjoint(flags)
+        return []
 
 
 def saturation_note(variant: str, placement: str, cpuinfo: Path = CPUINFO) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from runtime.errors import BundleError
 
-__all__ = ["encode_bytes", "encode_varint", "fields", "varints"]
+__all__ = ["encode_bytes", "encode_varint", "fields", "messages", "text", "varints"]
 
 _FIXED_SIZES = {1: 8, 5: 4}
 _LARGEST_FIELD = 1 << 29  # exclusive; https://protobuf.dev/programming-guides/proto3/#assigning
@@ -44,6 +44,28 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise _cut_short()
         yield number, message[position : position + size]
         position += size
+
+
+def messages(message: memoryview, number: int) -> Iterator[memoryview]:
+    """Yield the bytes of each field of the number: messages, texts or bytes.
+
+    Raises:
+        BundleError: as `fields`, and if such a field is a number.
+    """
+    for given, value in fields(message):
+        if given == number:
+            if isinstance(value, int):
+                raise BundleError(f"not an ONNX file: its field {number} is a number")
+            yield value
+
+
+def text(message: memoryview, number: int) -> str:
+    """Return the text of the field; "" if there is none.
+
+    Raises:
+        BundleError: as `messages`.
+    """
+    return "".join(bytes(value).decode(errors="replace") for value in messages(message, number))
 
 
 def varints(packed: memoryview) -> Iterator[int]:
