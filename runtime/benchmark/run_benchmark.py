@@ -9,7 +9,6 @@ from runtime.benchmark.bench import Plan, bench
 from runtime.benchmark.compare import Compared, check_alike, compare
 from runtime.benchmark.document import Benchmark, read_benchmark
 from runtime.benchmark.machine import describe_machine
-from runtime.benchmark.timing import PACE, Pace
 from runtime.benchmark.tune import GOALS, find_floor, tune, widen
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle
@@ -24,21 +23,22 @@ __all__ = ["Request", "run_benchmark"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asked of a benchmark; empty lists and texts are what was not said."""
+    """What a person asked of a benchmark.
 
-    variants: tuple[str, ...] = ()
-    engines: tuple[str, ...] = ()
-    providers: tuple[str, ...] = ("cpu",)
-    threads: tuple[int, ...] = ()
-    batches: tuple[int, ...] = ()
-    sizes: tuple[int, ...] = ()
-    against: bool = False
+    Raises:
+        OptionError: if the parts do not fit each other.
+    """
+
+    plan: Plan
+    """What to measure; tuning fills in what it leaves open."""
     goal: str = ""
-    """What to tune for."""
+    """What to tune for, of GOALS; "" tunes nothing."""
     accuracy_floor: float = -1.0
+    """The least top-1 of what may be tuned to; -1 is 0.3 points below fp32's."""
     compare: Path | None = None
+    """An older benchmark."""
     output: Path | None = None
-    pace: Pace = PACE
+    """Where the results go; None is beside the bundle."""
 
     def __post_init__(self) -> None:
         if self.goal and self.goal not in GOALS:
@@ -67,17 +67,7 @@ def run_benchmark(
     before = read_benchmark(request.compare) if request.compare else None
     if before:
         check_alike(machine, before.machine)
-    plan = Plan(
-        variants=request.variants,
-        engines=request.engines,
-        providers=request.providers,
-        threads=request.threads,
-        batches=request.batches,
-        sizes=request.sizes,
-        against=request.against,
-        pace=request.pace,
-    )
-    floor = None
+    plan, floor = request.plan, None
     if request.goal:
         floor = find_floor(
             bundle, results_path(bundle.folder, "evaluation"), request.accuracy_floor

@@ -98,23 +98,23 @@ def bench(
 
     Evaluations are read from BUNDLE.evaluation.json; without it, --tune takes fp32 alone.
     """
+    from runtime.benchmark.bench import Plan
     from runtime.benchmark.run_benchmark import Request, run_benchmark
     from runtime.benchmark.show import OVERHEAD_GOAL, show_benchmark
     from runtime.bundle import Bundle
     from runtime.errors import VerdictError
 
-    request = Request(
+    plan = Plan(
         variants=split_words(variant),
         engines=split_words(engine),
-        providers=split_words(provider) or ("cpu",),
+        providers=split_words(provider),
         threads=tuple(map(int, split_words(threads))),
         batches=tuple(map(int, split_words(batch))),
         sizes=tuple(map(int, split_words(size))),
         against=against,
-        goal=tune,
-        accuracy_floor=accuracy_floor,
-        compare=compare,
-        output=output,
+    )
+    request = Request(
+        plan=plan, goal=tune, accuracy_floor=accuracy_floor, compare=compare, output=output
     )
     screen = Screen(json=json, quiet=quiet)
     found, compared, tuning = run_benchmark(Bundle.load(bundle), request, screen)

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from runtime.benchmark.bench import Plan
 from runtime.benchmark.document import read_benchmark
 from runtime.benchmark.run_benchmark import Request, run_benchmark
 from runtime.benchmark.tuning import Tuning, read_tuning
@@ -29,7 +30,7 @@ def tuned(two_variants, tmp_path_factory, hurry):
     """Return the folder of a bundle that was tuned here; nobody changes it."""
     folder = tmp_path_factory.mktemp("tuned") / "tiny"
     shutil.copytree(two_variants.folder, folder)
-    request = Request(goal="throughput", batches=(3,), threads=(2,), pace=hurry)
+    request = Request(plan=Plan(batches=(3,), threads=(2,), pace=hurry), goal="throughput")
     run_benchmark(Bundle.load(folder), request, QUIET)
     return folder
 
@@ -115,7 +116,7 @@ def test_command_writes_what_it_shows(folder, capsys):
 
 
 def test_comparison_with_an_older_benchmark_is_shown(folder, hurry, capsys):
-    request = Request(batches=(1,), variants=("fp32",), pace=hurry)
+    request = Request(plan=Plan(batches=(1,), variants=("fp32",), pace=hurry))
     run_benchmark(Bundle.load(folder), request, QUIET)
     old = folder.with_name("tiny.bench.json").rename(folder.with_name("old.json"))
     words = ["bench", str(folder), "--batch", "1", "--compare", str(old)]
@@ -126,7 +127,7 @@ def test_comparison_with_an_older_benchmark_is_shown(folder, hurry, capsys):
 
 
 def test_benchmark_of_an_unlike_machine_is_refused_before_anything_runs(folder, hurry, machine):
-    request = Request(batches=(1,), variants=("fp32",), pace=hurry)
+    request = Request(plan=Plan(batches=(1,), variants=("fp32",), pace=hurry))
     found, _, _ = run_benchmark(Bundle.load(folder), request, QUIET)
     other = dataclasses.replace(found, machine=dataclasses.replace(machine, cores=96))
     old = folder.with_name("old.json")
