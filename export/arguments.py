@@ -54,7 +54,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 PRECISIONS = ("fp32", "fp16", "int8")
 PRECISION_WORDS = {
     # Any type's name, so that one that is not made here arrives where it is refused.
-    "--precision": re.compile(r"(?:fp|bf|tf|u?int|w|float)\d+\w*"),
+    "--precision": re.compile(r"(?:(?:fp|bf|tf|u?int|w|float)\d+\w*,?)+", re.IGNORECASE),
 }
 """What stands behind --precision."""
 

@@ -34,6 +34,7 @@ __all__ = [
     "ONNXRUNTIME",
     "ONNXRUNTIME_WITHOUT_VNNI",
     "PLACEMENTS",
+    "QUANTIZABLE",
     "TENSORRT",
     "Pairs",
     "Placement",
@@ -44,6 +45,7 @@ WEIGHTED = frozenset({"Conv", "Gemm"})
 MOVING = frozenset({"MaxPool", "Pad", "Flatten"})
 """Operators that pass values on as they are: what is on a grid before them is on it after them."""
 QUANTIZABLE = WEIGHTED | MOVING | {"Add", "GlobalAveragePool"}
+"""Operators that integers can be computed in; a Relu runs as the operator before it."""
 
 Pairs: TypeAlias = dict[ir.Value, list[tuple[ir.Node, int]]]
 """For each value that gets a pair: the nodes, with input index, that read the pair's result."""

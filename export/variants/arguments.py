@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIANT_WORDS", "PrecisionArguments"]
 
-VARIANT_WORDS = {**PRECISION_WORDS, "--keep-float": re.compile(r"[\w.][\w./:-]*")}
+VARIANT_WORDS = {**PRECISION_WORDS, "--keep-float": re.compile(r"[\w.][\w./:,-]*")}
 """What stands behind options of several words."""
 
 
@@ -36,13 +36,13 @@ class PrecisionArguments:
     ] = "auto"
     ranges: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Ranges measured before, in the place of images."),
+        typer.Option(metavar="FILE", help="Ranges measured before, on these images or others."),
     ] = None
     eval_data: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Images to judge by; a folder a class gives top-1."),
     ] = None
-    eval_images: Annotated[int, typer.Option(min=1, help="To judge by, at most.")] = 256
+    eval_images: Annotated[int, typer.Option(help="To judge by, at most.")] = 256
     int8_rest: Annotated[str, typer.Option(help="What is not int8 for TensorRT: fp32 or fp16.")] = (
         "fp32"
     )

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from calibration.calibrate import calibrate
 from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images
-from calibration.keys import ModelKey
+from calibration.keys import DataKey, ModelKey
 from calibration.ranges_file import RangesFile
 from calibration.show import calibration_warnings
 from export.load import Classifier
@@ -107,10 +107,11 @@ class _Line:
     screen: Screen
 
     def find_ranges(self, checkpoint: Path) -> RangesFile:
-        """Return ranges that were measured before, if they are of this graph, or measure them."""
+        """Return ranges that were measured before, if they are of this, or measure them."""
         order, image = self.order, self.classifier.image
         if order.ranges is not None:
-            return RangesFile.load(order.ranges, ModelKey.of(self.graph, image))
+            keys = [DataKey.of(self._fitted(), order.method)] if order.calibration_data else []
+            return RangesFile.load(order.ranges, ModelKey.of(self.graph, image), *keys)
         wanted = order.calibration(checkpoint, self.evaluation.files)
         calibration = calibrate(self.graph, image, wanted, self.screen)
         for warning in calibration_warnings(calibration):

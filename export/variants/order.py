@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from calibration.calibrate import AUTO, Order
-from calibration.images import ImageFile
+from calibration.survey import FEWEST
 from runtime.errors import OptionError
+
+if TYPE_CHECKING:
+    from calibration.calibrate import Order
+    from calibration.images import ImageFile
 
 __all__ = ["AUTOMATIC", "RESTS", "PrecisionOrder"]
 
@@ -29,14 +34,14 @@ class PrecisionOrder:
     calibration_data: Path | None = None
     """Folder of images the model will meet."""
     ranges: Path | None = None
-    """A file of `python -m calibration`, in the place of the folder."""
+    """A file of `python -m calibration`: of these images, or in their place."""
     eval_data: Path | None = None
     """Folder of images to judge by; a part of the calibration folder if not given."""
     images: int = 512
     """To calibrate on, at most."""
     eval_images: int = 256
     """To judge by, at most."""
-    method: str = AUTO
+    method: str = "auto"
     """How ranges are chosen."""
     int8_rest: str = "fp32"
     """What is not int8 in the TensorRT graph of int8."""
@@ -52,15 +57,14 @@ class PrecisionOrder:
             )
         if not 0 <= self.max_drop <= 100:
             raise OptionError(f"--max-drop: given {self.max_drop}; expected points, 0 to 100")
+        if self.eval_images < FEWEST:
+            raise OptionError(
+                f"--eval-images: given {self.eval_images}; expected at least {FEWEST} to judge by"
+            )
+        for option, needed in self._idle():
+            raise OptionError(f"{option}: given without {needed}; expected both, or neither")
         if "int8" in self.precisions:
             self._check_int8()
-        else:
-            self._refuse_int8_options()
-        if self.eval_data is not None and not self.reduced:
-            raise OptionError(
-                "--eval-data: given for float32 alone, which is judged against PyTorch over a grid "
-                "of shapes; expected --precision fp16 or int8 with it"
-            )
         self._refuse_missing()
 
     @property
@@ -75,6 +79,8 @@ class PrecisionOrder:
 
     def calibration(self, checkpoint: Path, without: tuple[ImageFile, ...]) -> Order:
         """Return the order of the calibration."""
+        from calibration.calibrate import Order
+
         assert self.calibration_data is not None  # _check_int8
         return Order(
             data=self.calibration_data,
@@ -90,15 +96,13 @@ class PrecisionOrder:
                 "int8 needs images of what the model will see, to measure its ranges on; give "
                 "--calibration-data FOLDER, better 300 images or more"
             )
-        if self.calibration_data is not None and self.ranges is not None:
-            raise OptionError("give --calibration-data or --ranges, one of them")
-        if self.ranges is not None and self.eval_data is None:
+        if self.calibration_data is None and self.eval_data is None:
             raise OptionError(
                 "--ranges: given without images to judge by; expected --eval-data FOLDER with it"
             )
-        if self.ranges is not None and self.searches:
+        if self.calibration_data is None and self.searches:
             raise OptionError(
-                "--keep-float auto: given with --ranges; expected --calibration-data FOLDER, "
+                "--keep-float auto: given without images; expected --calibration-data FOLDER, "
                 "whose images it searches with"
             )
         if self.calibration_data is not None:
@@ -121,12 +125,21 @@ class PrecisionOrder:
                 "python -m calibration BUNDLE --data FOLDER"
             )
 
-    def _refuse_int8_options(self) -> None:
-        for option, given in (
-            ("--ranges", self.ranges is not None),
-            ("--keep-float", bool(self.keep_float)),
-            ("--int8-rest", self.int8_rest != "fp32"),
-            ("--calibration-data", self.calibration_data is not None and not self.reduced),
+    def _idle(self) -> Iterator[tuple[str, str]]:
+        """Yield each option that is given and would change nothing, and what it goes with."""
+        int8, images = "int8" in self.precisions, self.calibration_data is not None
+        judged = self.reduced and (images or self.eval_data is not None)
+        given = {each.name for each in fields(self) if getattr(self, each.name) != each.default}
+        for name, option, used, needed in (
+            ("calibration_data", "--calibration-data", self.reduced, "--precision int8"),
+            ("eval_data", "--eval-data", self.reduced, "--precision fp16 or int8"),
+            ("ranges", "--ranges", int8, "--precision int8"),
+            ("keep_float", "--keep-float", int8, "--precision int8"),
+            ("int8_rest", "--int8-rest", int8, "--precision int8"),
+            ("method", "--method", int8 and images, "--precision int8 and --calibration-data"),
+            ("images", "--calibration-images", images, "--calibration-data"),
+            ("eval_images", "--eval-images", judged, "--eval-data"),
+            ("max_drop", "--max-drop", self.searches, "--keep-float auto"),
         ):
-            if given:
-                raise OptionError(f"{option}: given without int8; expected --precision int8")
+            if name in given and not used:
+                yield option, needed

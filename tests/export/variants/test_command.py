@@ -37,10 +37,19 @@ def test_int8_without_images_says_what_it_needs(refused):
     ("words", "message"),
     [
         (["--precision", "fp8"], "--precision: given 'fp8'; expected some of fp32 fp16 int8"),
-        (["--precision", "fp16", "--keep-float", "conv1"], "--keep-float: given without int8"),
-        (["--precision", "fp16", "--int8-rest", "fp16"], "--int8-rest: given without int8"),
-        (["--ranges", "r.json"], "--ranges: given without int8; expected --precision int8"),
-        (["--eval-data", "."], "--eval-data: given for float32 alone"),
+        (["--precision", "FP16"], "--precision: given 'FP16'; expected some of fp32 fp16 int8"),
+        (["--precision", "fp16,int4"], "--precision: given 'int4'; expected some of fp32"),
+        (["--precision", "fp16", "--keep-float", "conv1"], "given without --precision int8"),
+        (["--precision", "fp16", "--keep-float"], "--keep-float: given nothing; expected"),
+        (["--precision", "fp16", "--int8-rest", "fp16"], "--int8-rest: given without --precision"),
+        (["--precision", "fp16", "--method", "mse"], "--method: given without --precision int8"),
+        (
+            ["--precision", "fp16", "--eval-images", "20"],
+            "--eval-images: given without --eval-data",
+        ),
+        (["--ranges", "r.json"], "--ranges: given without --precision int8; expected both"),
+        (["--eval-data", "."], "--eval-data: given without --precision fp16 or int8"),
+        (["--max-drop", "0.3"], "--max-drop: given without --keep-float auto"),
         (
             ["--precision", "fp16", "--eval-data", "nowhere"],
             "--eval-data: there is no folder 'nowhere'",
@@ -53,7 +62,7 @@ def test_int8_without_images_says_what_it_needs(refused):
             ["--precision", "int8", "--eval-data", ".", "--ranges", "nowhere.json"],
             "--ranges: there is no file 'nowhere.json'; make it with",
         ),
-        (["--calibration-data", "."], "--calibration-data: given without int8"),
+        (["--calibration-data", "."], "--calibration-data: given without --precision int8"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_any_work(refused, words, message):
@@ -75,9 +84,12 @@ def test_a_node_that_does_not_exist_is_refused_as_soon_as_the_graph_is_there(
     [
         (["--int8-rest", "bf16"], "--int8-rest: given 'bf16'; expected one of fp32, fp16"),
         (["--max-drop", "-1"], "--max-drop: given -1.0; expected points, 0 to 100"),
+        (["--max-drop", "0.3"], "--max-drop: given without --keep-float auto"),
+        (["--eval-images", "5"], "--eval-images: given 5; expected at least 10 to judge by"),
         (["--keep-float", "auto", "conv1"], "--keep-float: given auto and names"),
         (["--keep-float", "layer9"], "--keep-float: the graph has no node 'layer9'"),
         (["--keep-float", "layer1.0.convl"], "did you mean 'layer1.0.conv"),
+        (["--keep-float", "conv1,relu"], "'relu' is a Relu, which runs as the node before it does"),
         (["--calibration-images", "3"], "images: given 3; expected at least 10"),
         (["--method", "magic"], "method: given 'magic'; expected one of"),
     ],
@@ -162,10 +174,23 @@ def test_ranges_that_calibration_measured_are_taken(export_digits, published, sc
     assert export_digits(tmp_path / "b", *words, "--ranges", file) == 0
 
 
-def test_ranges_of_another_model_are_refused_by_what_differs(refused, published, scans):
-    words = ("--precision", "int8", "--eval-data", scans / "judged", "--mean", "0.4")
-    error = refused(*words, "--ranges", published / "ranges.json")
+def test_stale_ranges_are_refused_by_what_differs(refused, published, scans):
+    words = ("--precision", "int8", "--ranges", published / "ranges.json", "--eval-data")
+    error = refused(*words, scans / "judged", "--mean", "0.4")
     assert "stale: they were measured with another preprocessing" in error
+    error = refused(*words, scans / "judged", "--calibration-data", scans / "judged")
+    assert "stale: they were measured with other images, another method; calibrate" in error
+    error = refused(*words, scans / "judged", "--method", "mse")
+    assert "--method: given without --precision int8 and --calibration-data" in error
+
+
+def test_ranges_of_the_images_given_with_them_spare_the_measuring(
+    export_digits, published, scans, tmp_path, capsys
+):
+    data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
+    ranges = ("--ranges", published / "ranges.json", "--method", "minmax")
+    assert export_digits(tmp_path / "b", "--precision", "int8", *data, *ranges) == 0
+    assert "measure " not in capsys.readouterr().err
 
 
 def test_a_part_of_the_calibration_folder_is_held_back_and_said(
