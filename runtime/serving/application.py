@@ -14,6 +14,7 @@ Errors are JSON objects with the one key `error`.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from runtime.serving.unless_gone import unless_gone
 
 __all__ = ["build_application"]
 
+_CLIENT_LEFT = 499
+"""No status of HTTP: what proxies note when the client did not wait for its answer."""
+
 _LARGE_JSON = 1 << 16
 """Bytes; more is parsed in a thread, so that others do not wait for it."""
 
@@ -60,6 +64,8 @@ def build_application(models: Models, limits: Limits, metrics: Metrics, token: s
         token: what a client has to send as its bearer token; "" lets everybody in.
     """
     endpoints = _Endpoints(models, limits, metrics)
+    # It would write a line on stderr for every form that is none, as strangers send them.
+    logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
     @contextlib.asynccontextmanager
     async def lifespan(application: Starlette) -> AsyncIterator[None]:
@@ -190,6 +196,12 @@ class _Endpoints:
         except ImageError:
             status = 400
             raise
+        except HTTPException as error:  # of a form that is none
+            status = error.status_code
+            raise
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
+            raise
         finally:
             self.metrics.requests.labels(*labels, str(status)).inc()
             self.metrics.request_seconds.labels(*labels).observe(time.perf_counter() - start)
@@ -226,4 +238,4 @@ async def _fail_unexpectedly(request: Request, error: Exception) -> Response:
 
 
 async def _say_nothing(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody is left to read it
+    return Response(status_code=_CLIENT_LEFT)  # nobody is left to read it

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import RequestError
+from runtime.errors import BackendError, RequestError
 from runtime.runner import Images
 from runtime.schema import Json
 from runtime.serving.batcher import Outputs
@@ -87,7 +87,14 @@ def parse_request(body: bytes, header_length: str | None, contract: Contract) ->
 def encode_answer(
     request: InferRequest, outputs: Outputs, contract: Contract
 ) -> tuple[bytes, int | None]:
-    """Return the body of the answer, and how long its JSON is if binary tensors follow it."""
+    """Return the body of the answer, and how long its JSON is if binary tensors follow it.
+
+    Raises:
+        BackendError: if an output holds NaN or infinity, which no JSON can hold. Asked here, of
+            each request, because others whose images shared the batch have sound answers.
+    """
+    for output in outputs:
+        _check_finite(output)
     by_name = {
         tensor.name: (tensor, o) for tensor, o in zip(contract.outputs, outputs, strict=True)
     }
@@ -115,6 +122,15 @@ def encode_answer(
     document["outputs"] = entries
     header = json.dumps(document, separators=(",", ":")).encode()
     return b"".join([header, *tail]), len(header) if tail else None
+
+
+def _check_finite(output: NDArray[Any]) -> None:
+    finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+    if not finite.all():
+        raise BackendError(
+            f"the model gave NaN or infinity for image {int(finite.argmin())}; is it normalised as "
+            "the bundle says? If it is, run `python -m runtime verify` on the bundle"
+        )
 
 
 def _header_length(body: bytes, given: str | None) -> int:

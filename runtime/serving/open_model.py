@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.bundle import Bundle
-from runtime.errors import BackendError, OptionError, VerdictError
+from runtime.errors import OptionError, VerdictError
 from runtime.manifest import Variant
 from runtime.onnx_files.tensor import read_tensor
 from runtime.runner import Images, Logits, join_outputs
@@ -83,7 +83,7 @@ def open_model(
         largest_batch=batch.largest,
         largest_pixels=limits.pixels,
     )
-    run = _in_one_batch_size(_finite(opened.run), variant)
+    run = _in_one_batch_size(opened.run, variant)
     try:
         _prove(bundle, variant, run, opened, batch.largest)
     except BaseException:
@@ -137,20 +137,6 @@ def _open_engine(bundle: Bundle, version: str, backend: Backend) -> _Opened:
         runner.close,
         runner.accepts,
     )
-
-
-def _finite(run: Run) -> Run:
-    """Return a run that fails rather than give NaN or infinity, which no JSON can hold."""
-
-    def checked(images: Images) -> Outputs:
-        outputs = run(images)
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise BackendError(
-                "the model gave NaN or infinity; run `python -m runtime verify` on the bundle"
-            )
-        return outputs
-
-    return checked
 
 
 def _in_one_batch_size(run: Run, variant: Variant) -> Run:

@@ -268,6 +268,34 @@ def test_client_that_leaves_early_harms_nobody(server):
     wait_until_admitted(server, 0)
 
 
+def test_images_too_large_for_the_model_fail_alone_in_a_batch_they_share(start_server, tiny_bundle):
+    sound, absurd = random_images(1), np.full((1, 3, 16, 16), 3e38, np.float32)
+    with (
+        start_server(f"tiny={tiny_bundle.folder}", "--latency-budget-ms", "700") as server,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        asked = [pool.submit(server.ask, INFER, *binary_request(i)) for i in (absurd, sound)]
+        (failed, _, reason), (status, _, answer) = (each.result() for each in asked)
+        _, _, metrics = server.ask("/metrics")
+    assert (failed, status) == (500, 200)
+    assert b"NaN or infinity for image 0; is it normalised" in reason
+    expected = open_runner(tiny_bundle, threads=1).logits(sound)
+    np.testing.assert_allclose(first_logits(answer), expected.ravel(), rtol=1e-4, atol=1e-5)
+    assert b'resnet_deploy_batch_images_count{model="tiny",version="fp32"} 1.0' in metrics
+
+
+def test_form_that_is_none_is_counted_as_it_is_answered_and_not_logged(start_server, tiny_bundle):
+    with start_server(f"tiny={tiny_bundle.folder}") as server:
+        for form in ("multipart/form-data", "multipart/form-data; boundary=x"):
+            status, _, _ = server.ask("/classify", b"none", {"Content-Type": form})
+            assert status == 400
+        _, _, metrics = server.ask("/metrics")
+        _, said = server.stop()
+    count = 'resnet_deploy_requests_total{model="tiny",status="400",version="fp32"} 2.0'
+    assert count in metrics.decode()
+    assert "boundary" not in said
+
+
 # Who is let in
 
 
