@@ -20,7 +20,7 @@ from export.accuracy.looks import Answerer, Look, Looks
 from export.accuracy.normalised_runner import NormalisedRunner
 from export.accuracy.result import Cause, Diagnosis, Trial
 from export.accuracy.treatments import MODULE, Case, Treatment
-from export.accuracy.views import View
+from export.accuracy.view import View
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import Dataset
 from runtime.evaluation.match_labels import match_labels

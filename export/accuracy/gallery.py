@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.accuracy.views import Geometry, Statistics
+from export.accuracy.plan_changes import Statistics
+from export.accuracy.view import Geometry
 from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
 from runtime.images import open_image

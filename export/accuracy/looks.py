@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from export.accuracy.gallery import read_planes
 from export.accuracy.label_orders import Classes
-from export.accuracy.views import View
+from export.accuracy.view import View
 from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
 

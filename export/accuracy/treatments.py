@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from export.accuracy.gallery import read_planes, statistics
 from export.accuracy.label_orders import Classes, apply_order, learned_order, usual_orders
 from export.accuracy.looks import UNSEEN, Look, Looks
+from export.accuracy.plan_changes import Statistics, plan_changes
 from export.accuracy.result import Cause, Trial
-from export.accuracy.views import Statistics, plan_changes
 from export.verdict.gates import drop_interval
 from runtime.errors import ImageError
 from runtime.evaluation.statistics import p_worse, wilson
@@ -38,6 +38,8 @@ _SHOWN_LABELS = 12
 class Treatment:
     """What is done with an image to get its class."""
 
+    kind: str = ""
+    """What is wrong if it helps, as of `Change`."""
     name: str = ""
     cure: str = ""
     look: Look
@@ -127,6 +129,7 @@ class Case:
         planned = plan_changes(base.look.view, own, fixed_size=self.fixed_size)
         treatments = [
             Treatment(
+                kind=change.kind,
                 name=change.name,
                 cure=change.cure,
                 look=replace(base.look, view=change.view),

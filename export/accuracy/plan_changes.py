@@ -15,15 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL.Image import Image, Resampling
-
+from export.accuracy.view import View
 from runtime.errors import OptionError
-from runtime.image_spec import INTERPOLATIONS, ImageSpec
-from runtime.preprocess import crop_pixels, normalise
+from runtime.image_spec import INTERPOLATIONS
 
-__all__ = ["Change", "Geometry", "Statistics", "View", "plan_changes"]
+__all__ = ["Change", "Statistics", "plan_changes"]
 
 CROPS = {
     1.0: "the crop's own size",
@@ -41,60 +37,11 @@ SIZES = (0.5, 0.75, 4 / 3, 2.0)
 _LARGEST_SIDE = 512
 _SMALLEST_SIDE = 8
 
+_ORDER = "channel order"
+_DOUBLE = "double normalisation"
+_CROP = "wrong crop"
+
 _FLIPPED = {"RGB": "BGR", "BGR": "RGB"}
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What decides which pixels are seen, whatever becomes of their values."""
-
-    resize: int
-    crop: int
-    interpolation: str
-    squashed: bool
-
-    def planes(self, image: Image, spec: ImageSpec) -> NDArray[np.uint8]:
-        """Return the image as uint8 [channels, crop, crop], colours in the order RGB."""
-        channels = "L" if spec.channels == "L" else "RGB"
-        upright = replace(
-            spec,
-            resize=self.resize,
-            crop=self.crop,
-            interpolation=self.interpolation,
-            channels=channels,
-        )
-        if self.squashed:
-            filter_ = Resampling[self.interpolation.upper()]
-            image = image.resize((self.crop, self.crop), filter_)
-        return crop_pixels(image, upright, "NCHW")
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A way to turn an image into the model's input."""
-
-    spec: ImageSpec
-    squashed: bool = False
-    """Both sides are resized to the crop, whatever the image's shape."""
-    inverted: bool = False
-    """Black is white."""
-
-    @property
-    def geometry(self) -> Geometry:
-        """Which pixels are seen."""
-        spec = self.spec
-        return Geometry(
-            spec.crop if self.squashed else spec.resize,
-            spec.crop,
-            spec.interpolation,
-            self.squashed,
-        )
-
-    def images(self, planes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return pixels [channels, crop, crop] in the order RGB as the model's float32 input."""
-        if self.spec.channels == "BGR":
-            planes = planes[::-1]
-        return normalise(255 - planes if self.inverted else planes, self.spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +56,8 @@ class Statistics:
 class Change:
     """One thing done otherwise."""
 
+    kind: str
+    """What is wrong with the view if this helps, in the field's terms."""
     name: str
     view: View
     cure: str
@@ -155,15 +104,18 @@ def _orders(view: View) -> Iterator[Change]:
     if spec.channels == "L":
         name = "grey as it is, not inverted" if view.inverted else "black for white"
         cure = "invert the images, or train and export on images like these"
-        yield Change(name=name, view=replace(view, inverted=not view.inverted), cure=cure)
+        inverted = replace(view, inverted=not view.inverted)
+        yield Change(kind="black for white", name=name, view=inverted, cure=cure)
         return
     flipped = _FLIPPED[spec.channels]
     yield Change(
+        kind=_ORDER,
         name=f"channel order {flipped}",
         view=replace(view, spec=replace(spec, channels=flipped)),
         cure=f'let the weights\' preprocessing say channels "{flipped}", and export again',
     )
-    yield _scaling(view, "mean and std in the other channel order", spec.mean[::-1], spec.std[::-1])
+    other = "mean and std in the other channel order"
+    yield replace(_scaling(view, other, spec.mean[::-1], spec.std[::-1]), kind=_ORDER)
     caffe = replace(
         spec,
         channels="BGR",
@@ -172,6 +124,7 @@ def _orders(view: View) -> Iterator[Change]:
         value_range=(0.0, 255.0),
     )
     yield Change(
+        kind=_ORDER,
         name="Caffe's way: BGR, 0..255 less ImageNet's mean",
         view=replace(view, spec=caffe),
         cure="let the weights' preprocessing say channels \"BGR\" and Caffe's mean; export again",
@@ -196,12 +149,9 @@ def _scalings(view: View, own: Statistics) -> Iterator[Change]:
     yield _scaling(view, "ImageNet's mean and std", published[0], published[1])
     measured = _scaling(view, "the images' own mean and std", own.mean[ordered], own.std[ordered])
     yield replace(measured, measured=True)
-    yield _scaling(
-        view,
-        "normalised twice",
-        tuple(m + m * s for m, s in zip(mean, std, strict=True)),
-        tuple(s * s for s in std),
-    )
+    again = tuple(m + m * s for m, s in zip(mean, std, strict=True))
+    twice = _scaling(view, "normalised twice", again, tuple(s * s for s in std))
+    yield replace(twice, kind=_DOUBLE)
     yield _scaling(
         view,
         "mean and std meant for 0..255",
@@ -212,8 +162,11 @@ def _scalings(view: View, own: Statistics) -> Iterator[Change]:
 
 def _scaling(view: View, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Change:
     spec = replace(view.spec, mean=mean, std=std, value_range=(0.0, 1.0))
+    kind = _DOUBLE if not any(mean) else "wrong normalisation"
+    if not any(view.spec.mean):
+        kind = "missing normalisation"
     cure = f"export again with --mean {_numbers(mean)} --std {_numbers(std)}, or the training's own"
-    return Change(name=name, view=replace(view, spec=spec), cure=cure)
+    return Change(kind=kind, name=name, view=replace(view, spec=spec), cure=cure)
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -226,6 +179,7 @@ def _geometries(view: View, *, fixed_size: bool) -> Iterator[Change]:
         resize = round(spec.crop / share)
         yield _geometry(view, f"resize {resize}, {whose}", resize, spec.crop)
     yield Change(
+        kind=_CROP,
         name="the whole image, squashed to a square",
         view=replace(view, squashed=not view.squashed),
         cure="make the images square before, as the training did",
@@ -242,6 +196,7 @@ def _geometry(view: View, name: str, resize: int, crop: int) -> Change:
     except OptionError:  # beyond what any image is
         spec = view.spec
     return Change(
+        kind=_CROP,
         name=name,
         view=replace(view, spec=spec, squashed=False),
         cure=f"export again with --resize {resize} --crop {crop}",
@@ -251,6 +206,7 @@ def _geometry(view: View, name: str, resize: int, crop: int) -> Change:
 def _interpolations(view: View) -> Iterator[Change]:
     for other in INTERPOLATIONS:
         yield Change(
+            kind="wrong interpolation",
             name=f"interpolation {other}",
             view=replace(view, spec=replace(view.spec, interpolation=other)),
             cure=f"export again with --interpolation {other}",

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from export.accuracy.gallery import read_planes, statistics
-from export.accuracy.views import Statistics, View, plan_changes
+from export.accuracy.plan_changes import Statistics, plan_changes
+from export.accuracy.view import View
 from runtime.image_spec import ImageSpec
 from runtime.preprocess import preprocess
 
