@@ -15,7 +15,7 @@ import numpy as np
 from calibration.images import ImageRecord
 from calibration.measure import Measurement
 from calibration.observers import BINS, Histogram
-from calibration.replace_file import replace_file
+from runtime.publishing.replace_file import replace_file
 
 __all__ = ["Checkpoint"]
 

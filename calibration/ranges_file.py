@@ -7,8 +7,8 @@ from pathlib import Path
 
 from calibration.keys import DataKey, ModelKey, differing_parts
 from calibration.ranges import GRIDS, ActivationRanges, Grid
-from calibration.replace_file import replace_file
 from runtime.errors import BundleError, OptionError
+from runtime.publishing.replace_file import replace_file
 from runtime.schema import from_json, to_json
 
 __all__ = ["RANGES_FILE", "SCHEMA_VERSION", "RangesFile"]

@@ -14,10 +14,10 @@ from calibration.checkpoint import Checkpoint
 from calibration.images import ImageFile, ImageRecord, read_batches
 from calibration.measure import Measurement
 from calibration.probe import Probe
-from calibration.replace_file import check_replaceable
 from calibration.survey import refuse_unfit, survey
 from calibration.tap import activations
 from runtime.image_spec import ImageSpec
+from runtime.publishing.replace_file import check_replaceable
 from runtime.terminal import Screen
 
 __all__ = ["SavePoint", "batch_size", "measure_files"]

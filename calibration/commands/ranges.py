@@ -35,9 +35,9 @@ def ranges(
     require_extra()
     from calibration.calibrate import Order, calibrate
     from calibration.read_graph import read_graph
-    from calibration.replace_file import check_replaceable
     from calibration.show import show_calibration
     from runtime.bundle import Bundle
+    from runtime.publishing.replace_file import check_replaceable
     from runtime.results_file import results_path
 
     screen = Screen(json=json, quiet=quiet)

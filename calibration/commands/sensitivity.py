@@ -43,8 +43,8 @@ def sensitivity(
     screen = Screen(json=json, quiet=quiet)
     found = investigate(Bundle.load(bundle), order, screen)
     if plot is not None:
-        from calibration.replace_file import replace_file
         from calibration.sensitivity.plot import plot_sensitivity
+        from runtime.publishing.replace_file import replace_file
 
         replace_file(plot, plot_sensitivity(found))
     show_sensitivity(found, order, screen)

@@ -18,13 +18,13 @@ from calibration.keys import ModelKey
 from calibration.ranges import INT8, UINT8
 from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
-from calibration.replace_file import check_replaceable
 from calibration.resume import batch_size
 from calibration.sensitivity.sensitivity import Sensitivity, sensitivity
 from calibration.survey import FEWEST, refuse_unfit, survey
 from runtime.bundle import Bundle
 from runtime.errors import BundleError, OptionError
 from runtime.image_spec import ImageSpec
+from runtime.publishing.replace_file import check_replaceable
 from runtime.results_file import results_path
 from runtime.runner import Images
 from runtime.schema import from_json

@@ -41,18 +41,21 @@ def diverge(
 
     The exit status is 1 if it does so by more than its precision explains.
     """
-    require_extra()
-    with instant_interrupt():
-        from calibration.replace_file import check_replaceable, replace_file
-        from export.divergence.diverge import Question, diverge
-        from export.divergence.reference import Wish
-        from export.divergence.show import show_divergence, summarize
-        from runtime.bundle import Bundle
+    from runtime.bundle import Bundle
+    from runtime.publishing.replace_file import check_replaceable, replace_file
 
+    require_extra()
     screen = Screen(json=json, quiet=quiet)
     if plot is not None:
         _check_plot(plot)
         check_replaceable(plot)
+    loaded = Bundle.load(bundle)
+    loaded.variant(variant)
+    with instant_interrupt():
+        from export.divergence.diverge import Question, diverge
+        from export.divergence.reference import Wish
+        from export.divergence.show import show_divergence, summarize
+
     question = Question(
         wish=Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb),
         variant=variant,
@@ -60,7 +63,7 @@ def diverge(
         images=images,
         everywhere=everywhere,
     )
-    divergence = diverge(Bundle.load(bundle), question, screen)
+    divergence = diverge(loaded, question, screen)
     if plot is not None:
         from export.divergence.plot import draw_depth
 

@@ -49,12 +49,12 @@ def triton(
 
     What is there is never overwritten, and nobody sees half a model.
     """
-    from calibration.replace_file import check_replaceable
     from export.triton.config import ServeOptions
     from export.triton.kserve import InferenceService
     from export.triton.repository import add_to_repository, servable, triton_name
     from export.triton.show import show_additions
     from runtime.bundle import Bundle
+    from runtime.publishing.replace_file import check_replaceable
 
     options = ServeOptions(
         batch=batch, instances=instances, queue=queue, queue_delay_us=queue_delay_us

@@ -53,20 +53,21 @@ def verdict(
             "--weights, --ema and --from-rgb say which PyTorch model was exported; give its "
             "--name NAME, too"
         )
-    with instant_interrupt():
-        from calibration.replace_file import check_replaceable
-        from export.divergence.reference import Wish
-        from export.verdict.read_gates import read_gates
-        from export.verdict.show import complaint, show_verdict
-        from export.verdict.verdict import Question, judge
-        from runtime.bundle import Bundle
+    from export.verdict.read_gates import read_gates
+    from runtime.bundle import Bundle
+    from runtime.publishing.replace_file import check_replaceable
 
     screen = Screen(json=json, quiet=quiet)
     chosen = read_gates(gates)
     if report is not None:
         check_replaceable(report)
-    wish = Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb) if name else None
     loaded = Bundle.load(bundle)
+    with instant_interrupt():
+        from export.divergence.reference import Wish
+        from export.verdict.show import complaint, show_verdict
+        from export.verdict.verdict import Question, judge
+
+    wish = Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb) if name else None
     found, evidence = judge(loaded, Question(data=data, gates=chosen, wish=wish), screen)
     if report is not None:
         from export.report.write_report import write_report

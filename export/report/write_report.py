@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from calibration.replace_file import replace_file
 from export.divergence.reference import Wish
 from export.report.content import Activation, Bar, Content, DepthLine, Missing
 from export.report.explain import activations, depth, find_int8, layer_costs
@@ -20,6 +19,7 @@ from export.verdict.finding import Verdict
 from export.verdict.verdict import Evidence
 from runtime.bundle import Bundle
 from runtime.errors import DeployError
+from runtime.publishing.replace_file import replace_file
 from runtime.terminal import Screen
 
 __all__ = ["write_report"]

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.replace_file import replace_file
 from runtime.errors import OptionError
+from runtime.publishing.replace_file import replace_file
 
 __all__ = ["InferenceService"]
 

@@ -25,8 +25,8 @@ from runtime.engines.engine import EngineInfo
 from runtime.errors import BundleError, OptionError
 from runtime.locking import locked, replace
 from runtime.manifest import FileInfo
+from runtime.publishing.replace_file import refuse_within_bundle
 from runtime.publishing.staging import staging
-from runtime.results_file import refuse_within_bundle
 from runtime.schema import from_json, to_json
 
 __all__ = ["Addition", "add_to_repository", "servable", "triton_name"]

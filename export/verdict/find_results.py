@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calibration.replace_file import replace_file
 from runtime.benchmark.bench import Plan, bench
 from runtime.benchmark.document import Benchmark, read_benchmark
 from runtime.benchmark.machine import describe_machine, differences
@@ -18,6 +17,7 @@ from runtime.evaluation.dataset import Dataset
 from runtime.evaluation.document import Evaluation, read_evaluation
 from runtime.evaluation.evaluate import Request, evaluate
 from runtime.feed import fixed_batch
+from runtime.publishing.replace_file import replace_file
 from runtime.results_file import results_path
 from runtime.schema import to_json
 from runtime.terminal import Screen

@@ -14,7 +14,8 @@ from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle
 from runtime.errors import OptionError
 from runtime.publishing.add_to_bundle import add_to_bundle
-from runtime.results_file import check_results_file, results_path, write_results
+from runtime.publishing.replace_file import check_replaceable, replace_file
+from runtime.results_file import results_path
 from runtime.schema import to_json
 from runtime.terminal import Screen
 
@@ -62,7 +63,7 @@ def run_benchmark(
         BackendError: if a model cannot run as asked.
     """
     output = request.output or results_path(bundle.folder, "bench")
-    check_results_file(output)
+    check_replaceable(output)
     machine = describe_machine()
     before = read_benchmark(request.compare) if request.compare else None
     if before:
@@ -75,7 +76,7 @@ def run_benchmark(
         screen.note(f"tuning for {request.goal} among {floor.reason}")
         plan = widen(plan, request.goal, floor, machine)
     found = bench(bundle, plan, machine, screen)
-    write_results(output, to_json(found))
+    replace_file(output, to_json(found))
     screen.note(f"results: {output}")
     tuning = None
     if floor:

@@ -99,6 +99,7 @@ class AnswerFile:
 
     def __enter__(self) -> AnswerFile:
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         except OSError as error:
             raise BundleError(

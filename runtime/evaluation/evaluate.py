@@ -31,7 +31,7 @@ from runtime.evaluation.match_labels import match_labels
 from runtime.evaluation.summarize import Subject, summarize
 from runtime.feed import Chunk, check_classifier, fixed_batch, load_ahead, run_chunk
 from runtime.open_runner import open_runner
-from runtime.results_file import check_results_file, write_results
+from runtime.publishing.replace_file import check_replaceable, replace_file
 from runtime.runner import Runner
 from runtime.schema import to_json
 from runtime.terminal import Screen
@@ -80,7 +80,7 @@ def evaluate(
     labels = request.labels or manifest.labels
     indices, labels_as = match_labels(dataset.labels(), labels, manifest.model.classes)
     truths = np.array([indices[example.label] for example in dataset.examples], np.int32)
-    check_results_file(output)
+    check_replaceable(output)
     with contextlib.ExitStack() as held:
         runners, left_out = _open(bundle, request, held, screen)
         key = _key(bundle, dataset, truths.tobytes(), {n: r.name for n, r in runners.items()})
@@ -107,7 +107,7 @@ def evaluate(
             runners={name: runner.name for name, runner in runners.items()},
         )
         found = dataclasses.replace(summarize(subject, answers, key), left_out=left_out)
-        write_results(output, to_json(found))
+        replace_file(output, to_json(found))
         file.remove()
     return found
 

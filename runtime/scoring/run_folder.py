@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import BundleError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.results_file import refuse_within_bundle
+from runtime.publishing.replace_file import refuse_within_bundle
 from runtime.schema import from_json, to_json
 from runtime.scoring.partition import Partition, TableFile
 from runtime.scoring.tally import Tally, count_errors

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runtime.errors import BundleError
+from runtime.bundle import Bundle
+from runtime.errors import BundleError, OptionError
 from runtime.publishing.staging import staging
-from runtime.results_file import refuse_within_bundle
 
-__all__ = ["check_replaceable", "replace_file"]
+__all__ = ["check_replaceable", "refuse_within_bundle", "replace_file"]
 
 
 def check_replaceable(path: Path) -> None:
@@ -20,6 +20,7 @@ def check_replaceable(path: Path) -> None:
         OptionError: if it would lie in a bundle.
     """
     refuse_within_bundle(path)
+    # A device would be replaced by a file: /dev/stdout, for all that is started afterwards.
     if path.exists() and not path.is_file():
         what = "folder" if path.is_dir() else "device or pipe"
         raise BundleError(f"cannot write '{path}': it is a {what}; name a file")
@@ -50,6 +51,24 @@ def replace_file(path: Path, data: bytes) -> None:
             os.replace(staged, path)
     except OSError as error:
         raise _refusal(path, error) from None
+
+
+def refuse_within_bundle(path: Path) -> None:
+    """Refuse what would lie in a bundle, which were then no longer what was published.
+
+    Raises:
+        OptionError: if it would.
+    """
+    resolved = path.resolve()
+    for folder in (resolved, *resolved.parents):
+        try:
+            Bundle.load(folder)
+        except BundleError:
+            continue
+        raise OptionError(
+            f"'{path}' would lie in the bundle '{folder}', which would no longer verify; "
+            "name one outside of it"
+        )
 
 
 def _refusal(path: Path, error: OSError) -> BundleError:
