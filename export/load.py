@@ -19,7 +19,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from export.classifier import MAX_CHANNELS, MAX_CLASSES, Classifier, LoadOptions
+from export.classifier import Classifier
+from export.load_options import MAX_CHANNELS, MAX_CLASSES, LoadOptions
 from export.models.catalogue import find
 from export.models.channels import for_channels, port_stem
 from export.models.fit import fit

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from export.arguments import Channels, Classes, Crop, Resize
+from export.load_options import LoadOptions
 from runtime.errors import OptionError
-
-if TYPE_CHECKING:
-    from export.classifier import LoadOptions
 
 __all__ = ["LoadArguments"]
 
@@ -50,8 +48,6 @@ class LoadArguments:
         Raises:
             OptionError: if an option cannot work.
         """
-        from export.classifier import LoadOptions
-
         return LoadOptions(
             weights=self.weights,
             ema=self.ema,

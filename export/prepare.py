@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from export.classifier import LoadOptions
+from export.load_options import LoadOptions
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
 

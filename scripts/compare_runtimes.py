@@ -169,8 +169,8 @@ def _open_openvino(onnx: str, threads: int, config: dict[str, str]) -> Callable[
 def _module(model: str, channels: int, threads: int) -> Any:  # noqa: ANN401 (torch is not imported yet)
     import torch
 
-    from export.classifier import LoadOptions
     from export.load import load
+    from export.load_options import LoadOptions
 
     torch.set_num_threads(threads)
     # Speed does not depend on the weights.

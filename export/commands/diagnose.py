@@ -49,18 +49,19 @@ def diagnose(
         raise OptionError(f"--images: given {images}; expected at least 1")
     if weights and not name:
         raise OptionError("--weights: given without --name; say what they are of: --name NAME")
-    with instant_interrupt():
-        from calibration.read_graph import read_graph
-        from export.accuracy.diagnose_accuracy import diagnose_accuracy
-        from export.accuracy.show import show_diagnosis, summarize
-        from runtime.bundle import Bundle
-        from runtime.evaluation.dataset import open_dataset
-        from runtime.read_labels import read_labels
+    from runtime.bundle import Bundle
+    from runtime.evaluation.dataset import open_dataset
+    from runtime.read_labels import read_labels
 
     loaded = Bundle.load(bundle)
     manifest = loaded.manifest
     named = read_labels(labels, manifest.model.classes) if labels else manifest.labels
     dataset = open_dataset(data, truth).limited(images)
+    with instant_interrupt():
+        from calibration.read_graph import read_graph
+        from export.accuracy.diagnose_accuracy import diagnose_accuracy
+        from export.accuracy.show import show_diagnosis, summarize
+
     module = None
     if name:
         from export.divergence.reference import Wish, load_reference

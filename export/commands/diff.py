@@ -33,14 +33,16 @@ def diff(
     The exit status is 1 if a gate fails.
     """
     require_extra()
-    from export.release.diff import diff
-    from export.release.show import show_comparison, summarize
     from export.verdict.read_gates import read_gates
     from runtime.bundle import Bundle
 
     screen = Screen(json=json, quiet=quiet)
     chosen = read_gates(gates)
-    comparison = diff(Bundle.load(before), Bundle.load(after), chosen)
+    older, newer = Bundle.load(before), Bundle.load(after)
+    from export.release.diff import diff
+    from export.release.show import show_comparison, summarize
+
+    comparison = diff(older, newer, chosen)
     show_comparison(comparison, screen)
     if comparison.failed:
         raise VerdictError(summarize(comparison))

@@ -28,8 +28,8 @@ from runtime.errors import OptionError
 from runtime.terminal import Screen, instant_interrupt
 
 if TYPE_CHECKING:
-    from export.delivery.deliver import Order
     from export.delivery.edge import Edge
+    from export.delivery.order import Order
     from runtime.building.orders import EngineRequest
 
 __all__ = ["model"]
@@ -61,6 +61,8 @@ def model(
     quiet: Quiet = False,
 ) -> None:
     """Export a model, checked against PyTorch over a grid of shapes."""
+    from export.delivery.order import Order
+
     screen = Screen(json=json, quiet=quiet)
     require_extra()
     if list_models:
@@ -70,9 +72,6 @@ def model(
     requests = engines.requests(tensorrt=tensorrt)
     if engines.profile and not requests and not edge:
         raise OptionError("--profile: given without engines; expected --tensorrt, --rtx or --edge")
-    with instant_interrupt():
-        from export.delivery.deliver import Order
-
     pack = _pack_for(edge, opset, requests, engines.for_tensorrt())
     order = Order(
         name=name,
@@ -109,8 +108,7 @@ def _pack_for(
     """Return the kind of device, and how engines are to be built on it; None if for none."""
     if not edge:
         return None
-    from export.delivery.edge import find_edge
-    from export.delivery.equip import device_request
+    from export.delivery.edge import device_request, find_edge
 
     device = find_edge(edge, opset)
     return device, device_request(requests, device, plain)
@@ -123,11 +121,12 @@ def _export(
     timings: Path | None,
     screen: Screen,
 ) -> None:
-    from export.delivery.deliver import deliver
-    from export.delivery.equip import equip
-    from export.delivery.show import show_delivery, show_misfits
-    from export.weights.diagnose import MisfitError
-    from runtime.building.show import raise_failures
+    with instant_interrupt():
+        from export.delivery.deliver import deliver
+        from export.delivery.equip import equip
+        from export.delivery.show import show_delivery, show_misfits
+        from export.weights.diagnose import MisfitError
+        from runtime.building.show import raise_failures
 
     try:
         delivery = deliver(order, screen)

@@ -25,8 +25,9 @@ from export.arguments import (
     parse_shape,
     require_extra,
 )
+from export.load_options import LoadOptions
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments
-from runtime.terminal import Screen
+from runtime.terminal import Screen, instant_interrupt
 
 __all__ = ["plan"]
 
@@ -53,11 +54,8 @@ def plan(
     """Say what engines would be built of a model, where, and whether they can be; build nothing."""
     require_extra()
     requests = engines.requests(tensorrt=tensorrt)
-    from export.delivery.edge import find_edge
-    from export.delivery.equip import device_request
-    from export.delivery.plan import PlanOrder, plan
-    from export.delivery.show_plan import show_plan
-    from export.load import LoadOptions
+    from export.delivery.edge import device_request, find_edge
+    from export.delivery.order import PlanOrder
 
     device = find_edge(edge, opset) if edge else None
     if not requests:
@@ -73,4 +71,8 @@ def plan(
         pixels=parse_input(input),
         precisions=parse_precisions(precision),
     )
+    with instant_interrupt():
+        from export.delivery.plan import plan
+        from export.delivery.show_plan import show_plan
+
     show_plan(plan(order, device, requests), Screen(json=json))

@@ -6,14 +6,14 @@ load, fold, trace, simplify, check; the variants of lower precision, each judged
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx_ir as ir
 
 from export.delivery.input_shape import input_shape
+from export.delivery.order import Order
 from export.delivery.pack import Content, pack, stamp
 from export.fold import fold
-from export.load import Classifier, LoadOptions, load
+from export.load import Classifier, load
 from export.models.count import count_macs, count_parameters
 from export.parity.answers import Answers
 from export.parity.check import Check, check
@@ -27,9 +27,8 @@ from export.variants.check_kept import check_kept
 from export.variants.evaluation import choose_evaluation
 from export.variants.made import Form
 from export.variants.make_variants import Task, Variants, make_variants
-from export.variants.order import PrecisionOrder
 from export.variants.raise_failures import raise_failures
-from runtime.building.orders import EngineRequest, decide_options
+from runtime.building.orders import decide_options
 from runtime.bundle import Bundle
 from runtime.errors import VerdictError
 from runtime.manifest import ModelInfo
@@ -38,28 +37,7 @@ from runtime.publishing.publish import check_writable
 from runtime.results_file import results_path
 from runtime.terminal import Screen
 
-__all__ = ["Delivery", "Order", "deliver"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What to export, and where to."""
-
-    name: str
-    options: LoadOptions
-    output: Path
-    opset: int
-    static_shape: tuple[int, int, int, int] | None
-    """[batch, channels, height, width]; None keeps batch, height and width dynamic."""
-    pixels: str
-    """The layout of a graph that takes pixels, "NCHW" or "NHWC"; "" for normalised images."""
-    parity_budget_gmacs: float
-    """What the parity grid may cost each runner, in 10^9 multiply-accumulates."""
-    precision: PrecisionOrder
-    """The variants."""
-    engines: tuple[EngineRequest, ...] = ()
-    """What will be built of the bundle, here or on a device: what the model cannot have is refused
-    before it is exported."""
+__all__ = ["Delivery", "deliver"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.delivery.edge import Edge, pack_edge
+from export.delivery.edge import Edge
+from export.delivery.pack_edge import pack_edge
 from runtime.building.build_engines import Outcome, build_engines
 from runtime.building.orders import EngineRequest, order_engines
 from runtime.building.preflight import look_around
@@ -16,7 +16,7 @@ from runtime.bundle import Bundle
 from runtime.errors import DeployError
 from runtime.terminal import Screen
 
-__all__ = ["Equipment", "device_request", "equip"]
+__all__ = ["Equipment", "equip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +60,6 @@ def equip(
             bundle, archive = pack_edge(bundle, device, request, timings)
             step.detail = f"{archive}, {archive.stat().st_size / 2**20:.1f} MiB"
     return Equipment(bundle=Bundle.load(bundle.folder), engines=tuple(outcomes), archive=archive)
-
-
-def device_request(
-    requests: Sequence[EngineRequest], edge: Edge, plain: EngineRequest
-) -> EngineRequest:
-    """Return how engines are to be built on a device: as here, if they are built here."""
-    options = dataclasses.replace(plain.options, flavour=edge.flavour or "tensorrt")
-    own = [request for request in requests if request.options.flavour == edge.flavour]
-    return own[0] if own else dataclasses.replace(plain, options=options)
 
 
 def _build(

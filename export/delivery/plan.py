@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from export.delivery.edge import Edge, trtexec_commands
+from export.delivery.edge import Edge
 from export.delivery.input_shape import input_shape
-from export.load import LoadOptions, load
+from export.delivery.order import PlanOrder
+from export.delivery.pack_edge import trtexec_commands
+from export.load import load
+from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.models.channels import for_channels
 from export.models.count import count_macs, count_parameters
@@ -27,7 +30,7 @@ from runtime.image_spec import ImageSpec
 from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
 
-__all__ = ["Plan", "PlanOrder", "PlannedEngine", "plan"]
+__all__ = ["Plan", "PlannedEngine", "plan"]
 
 _BYTES = {"float32": 4, "float16": 2, "int8": 1}
 """Of a parameter."""
@@ -69,21 +72,6 @@ class Plan:
     engines: tuple[PlannedEngine, ...]
     trtexec: tuple[str, ...]
     """The commands of NVIDIA's own tool, each behind a comment that says for which release."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanOrder:
-    """Which model, in which variants."""
-
-    name: str
-    options: LoadOptions
-    shape: tuple[int, int, int, int] | None
-    """[batch, channels, height, width] that is fixed; None keeps all but channels dynamic."""
-    opset: int
-    pixels: str
-    """The layout of graphs that take pixels; "" for those that take normalised images."""
-    precisions: tuple[str, ...]
-    """Of export.arguments.PRECISIONS."""
 
 
 def plan(order: PlanOrder, edge: Edge | None, requests: Sequence[EngineRequest]) -> Plan:

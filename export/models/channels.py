@@ -31,35 +31,13 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError, OptionError
+from runtime.errors import CheckpointError
 from runtime.image_spec import ImageSpec
 
-__all__ = ["WAYS", "check_way", "for_channels", "port_stem"]
-
-WAYS = ("repeat", "mean", "sum", "luma", "adapter")
+__all__ = ["for_channels", "port_stem"]
 
 _STEM = "conv1.weight"
 _LUMA = {"R": 0.2989, "G": 0.5870, "B": 0.1140}
-
-
-def check_way(way: str, channels: int | None) -> None:
-    """Return if weights can be turned from three channels to others this way.
-
-    Raises:
-        OptionError: if there is no such way, or the channels are not others.
-    """
-    if way not in WAYS:
-        raise OptionError(f"--from-rgb: given '{way}'; expected one of {', '.join(WAYS)}")
-    if channels in (None, 3):
-        raise OptionError(
-            f"--from-rgb {way}: given {channels or 'no'} channels; expected another number than "
-            "the 3 of the weights, such as --channels 1"
-        )
-    if way == "repeat" and channels != 1:
-        raise OptionError(
-            f"--from-rgb repeat: given {channels} channels; only a single one is repeated into "
-            "three; expected mean, sum, luma or adapter"
-        )
 
 
 def port_stem(

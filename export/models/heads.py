@@ -16,9 +16,7 @@ from torch import Tensor, nn
 from export.models.resnet import ResNet
 from runtime.errors import OptionError
 
-__all__ = ["HEADS", "Stages", "attach_head", "check_head"]
-
-HEADS = ("logits", "features", "stages")
+__all__ = ["Stages", "attach_head"]
 
 
 class Stages(nn.Module):
@@ -42,22 +40,12 @@ class Stages(nn.Module):
         return tuple(stages)
 
 
-def check_head(head: str) -> None:
-    """Return if there is such a head.
-
-    Raises:
-        OptionError: if there is none.
-    """
-    if head not in HEADS:
-        raise OptionError(f"--head: given '{head}'; expected one of {', '.join(HEADS)}")
-
-
 def attach_head(module: nn.Module, head: str, name: str) -> tuple[nn.Module, tuple[str, ...]]:
     """Return the network with the head, and the names of its outputs.
 
     Args:
         module: the network; it may be changed.
-        head: one of HEADS.
+        head: one of export.load_options.HEADS.
         name: what to call it in a message.
 
     Raises:

@@ -31,9 +31,8 @@ import torch
 from torch import nn
 
 from export.models.resnet import BasicBlock, Bottleneck, ResNet
-from runtime.errors import OptionError
 
-__all__ = ["INITIALISATIONS", "check_initialisation", "initialise"]
+__all__ = ["initialise"]
 
 BRANCH_SCALE = 0.3
 """Mean weight of a block's last normalisation. With it, the logits of the catalogue's models have a
@@ -49,26 +48,11 @@ def initialise(module: ResNet, seed: int, law: str = "scattered") -> None:
     Args:
         module: the network.
         seed: of what is drawn.
-        law: one of INITIALISATIONS.
-
-    Raises:
-        OptionError: if there is no such law.
+        law: one of export.load_options.LAWS.
     """
-    check_initialisation(law)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(seed)
-        INITIALISATIONS[law](module)
-
-
-def check_initialisation(law: str) -> None:
-    """Return if there is a law of that name.
-
-    Raises:
-        OptionError: if there is none.
-    """
-    if law not in INITIALISATIONS:
-        known = ", ".join(INITIALISATIONS)
-        raise OptionError(f"initialisation: given '{law}'; expected one of {known}")
+        _LAWS[law](module)
 
 
 def _kaiming(module: ResNet) -> None:
@@ -112,14 +96,13 @@ def _scattered(module: ResNet) -> None:
             _scatter(layer, conv, fed, BRANCH_SCALE if layer in last else 1.0)
 
 
-INITIALISATIONS = {
+_LAWS = {
     "scattered": _scattered,
     "kaiming": _kaiming,
     "torch": _torch,
     "torch-sqrt3": _torch_sqrt3,
     "normal": _normal,
 }
-"""The laws by name; the first is what random weights are drawn by when nobody says."""
 
 
 def _last_norms(module: nn.Module) -> set[nn.Module]:

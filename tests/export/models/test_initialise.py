@@ -3,8 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from export.load_options import LAWS, LoadOptions
 from export.models.catalogue import find
-from export.models.initialise import INITIALISATIONS, initialise
+from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.samples import sample_images
 from runtime.errors import OptionError
@@ -34,7 +35,7 @@ def test_logits_are_of_order_one_and_tell_photographs_apart(name: str) -> None:
     assert (logits[0] - logits[1]).std() > 0.1 * logits.std()
 
 
-@pytest.mark.parametrize("law", INITIALISATIONS)
+@pytest.mark.parametrize("law", LAWS)
 def test_equal_seeds_give_equal_bits_and_others_do_not(law: str) -> None:
     first, same, other = (
         random_model("cifar_resnet20", seed, law).state_dict() for seed in (3, 3, 4)
@@ -91,4 +92,4 @@ def test_norms_start_alike_where_nothing_is_scattered(law: str, weight: float, b
 
 def test_an_unknown_law_is_refused_with_all_names() -> None:
     with pytest.raises(OptionError, match="given 'xavier'; expected one of scattered, kaiming"):
-        random_model("cifar_resnet20", 0, "xavier")
+        LoadOptions(init="xavier")

@@ -9,7 +9,8 @@ from onnx import numpy_helper
 
 from calibration.cli import main as calibrate
 from calibration.ranges_file import RangesFile
-from export.delivery.edge import find_edge, pack_edge
+from export.delivery.edge import find_edge
+from export.delivery.pack_edge import pack_edge
 from runtime.building.orders import EngineRequest, order_engines
 from runtime.bundle import Bundle
 from runtime.engines.options import EngineOptions
