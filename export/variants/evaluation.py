@@ -68,7 +68,8 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
     Without any folder they are the package's sample images, which show little; that is said.
 
     Raises:
-        OptionError: if a folder is missing or holds too few images.
+        OptionError: if a folder is missing or holds too few images, or those to judge by are the
+            only ones to calibrate on.
     """
     folder = order.eval_data or order.calibration_data
     if classifier.image.channels == "planes":
@@ -86,15 +87,16 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
         return Evaluation(files=files, classes=classes, source="sample images of the package")
     if order.eval_data is not None:
         files, available = choose_images(folder, order.eval_images)
-        if len(files) < FEWEST:
-            raise OptionError(
-                f"--eval-data: given {len(files)} images in '{folder}'; expected at least {FEWEST} "
-                "to judge by"
-            )
         source = f"{len(files)} of {available} images in '{folder}'"
     else:
         files, available = _hold_back(folder, order.eval_images)
         source = f"{len(files)} of {available} images in '{folder}', held back from calibration"
+    if (different := _different(files)) < FEWEST:
+        raise OptionError(
+            f"images to judge by: given {different} different ones in '{folder}'; expected at "
+            f"least {FEWEST}"
+        )
+    _check_rest(order, files)
     classes, unknown = _read_classes(files, folder, classifier)
     if unknown:
         screen.note(f"{'':<12}           no true classes, so no top-1 accuracy: {unknown}")
@@ -102,30 +104,41 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
 
 
 def read_evaluation(
-    evaluation: Evaluation, image: ImageSpec, pixels: str, size: int
+    evaluation: Evaluation, spec: ImageSpec, pixels: str, size: int
 ) -> Iterator[Portion]:
-    """Yield the images, `size` files at a time.
+    """Yield the images, `size` at a time.
 
     Args:
         evaluation: which.
-        image: how a file becomes the model's input.
+        spec: how a file becomes the model's input.
         pixels: the layout, if the graphs take pixels; "" if they take normalised images.
         size: how many at a time.
+
+    Raises:
+        ImageError: if no image can be read.
     """
-    together = list(zip(evaluation.files, evaluation.classes, strict=True))
-    for start in range(0, len(together), size):
-        loaded, classes, skipped = [], [], []
-        for file, true_class in together[start : start + size]:
-            try:
-                loaded.append(load_image(file.path, image, pixels))
-                classes.append(true_class)
-            except ImageError as error:
-                skipped.append(str(error))
-        if loaded:
-            images = np.stack(loaded)
-            yield Portion(images=images, classes=np.array(classes), skipped=tuple(skipped))
-        elif skipped:
-            raise ImageError(f"none of {len(skipped)} images to judge by is usable; {skipped[0]}")
+    loaded: list[Images] = []
+    classes: list[int] = []
+    skipped: list[str] = []
+    for file, true_class in zip(evaluation.files, evaluation.classes, strict=True):
+        try:
+            image = load_image(file.path, spec, pixels)
+        except ImageError as error:
+            skipped.append(str(error))
+            continue
+        if len(loaded) == size:
+            yield _portion(loaded, classes, skipped)
+            loaded, classes, skipped = [], [], []
+        loaded.append(image)
+        classes.append(true_class)
+    if loaded:
+        yield _portion(loaded, classes, skipped)
+    elif skipped:
+        raise ImageError(f"none of {len(skipped)} images to judge by is usable; {skipped[0]}")
+
+
+def _portion(images: Sequence[Images], classes: Sequence[int], skipped: Sequence[str]) -> Portion:
+    return Portion(images=np.stack(images), classes=np.array(classes), skipped=tuple(skipped))
 
 
 def _hold_back(folder: Path, most: int) -> tuple[tuple[ImageFile, ...], int]:
@@ -138,6 +151,23 @@ def _hold_back(folder: Path, most: int) -> tuple[tuple[ImageFile, ...], int]:
             "300; or give --eval-data FOLDER"
         )
     return choose_images(folder, count)
+
+
+def _check_rest(order: PrecisionOrder, judged: Sequence[ImageFile]) -> None:
+    """Return if there are images to calibrate on that the variants are not judged by."""
+    if order.calibration_data is None or "int8" not in order.precisions:
+        return
+    rest, _ = choose_images(order.calibration_data, order.images, judged)
+    if (different := _different(rest)) < FEWEST:
+        raise OptionError(
+            f"calibration images: given {different} different ones in '{order.calibration_data}' "
+            f"beside the {len(judged)} to judge by and their copies; expected at least {FEWEST}, "
+            "better 300"
+        )
+
+
+def _different(files: Sequence[ImageFile]) -> int:
+    return len({file.sha256 for file in files})
 
 
 def _hashed(path: Path) -> ImageFile:

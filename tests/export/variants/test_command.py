@@ -1,6 +1,7 @@
 """python -m export --precision: options, gates and what is refused, each in one line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -99,8 +100,8 @@ def test_what_int8_cannot_work_with_is_refused(refused, scans, words, message):
     assert message in refused("--precision", "int8", *data, *words)
 
 
-def _truncated(folder):
-    for path in sorted(folder.rglob("*.png"))[:60]:
+def _truncated(folder, count):
+    for path in sorted(folder.rglob("*.png"))[:count]:
         path.write_bytes(path.read_bytes()[:40])
 
 
@@ -109,7 +110,7 @@ def test_bad_folders_are_one_line_each(refused, write_scans, tmp_path):
     write_scans(tmp_path / "two", range(2))
     write_scans(tmp_path / "black", range(60), lambda scan: 0 * scan)
     write_scans(tmp_path / "broken", range(60))
-    _truncated(tmp_path / "broken")
+    _truncated(tmp_path / "broken", 60)
     rng = np.random.default_rng(0)
     (tmp_path / "noise").mkdir()
     for number in range(60):
@@ -125,6 +126,33 @@ def test_bad_folders_are_one_line_each(refused, write_scans, tmp_path):
     ):
         data = ("--calibration-data", tmp_path / folder)
         assert message in refused("--precision", "int8", *data), folder
+
+
+def test_copies_of_an_image_count_once(refused, write_scans, tmp_path):
+    good = write_scans(tmp_path / "good", range(60))
+    copies = write_scans(tmp_path / "copies", [77])
+    for number in range(60):
+        shutil.copy(next(copies.rglob("*.png")), copies / f"{number}.png")
+    data = ("--precision", "int8", "--calibration-data")
+    assert "images to judge by: given 1 different ones in" in refused(*data, copies)
+    assert "images to judge by: given 1" in refused(*data, good, "--eval-data", copies)
+    assert "calibration images: given 1" in refused(*data, copies, "--eval-data", good)
+    error = refused(*data, good, "--eval-data", good)
+    assert "given 0 different ones" in error
+    assert "beside the 60 to judge by and their copies" in error
+
+
+def test_many_broken_images_to_judge_by_in_a_row_are_skipped(
+    export_digits, scans, write_scans, tmp_path, capsys
+):
+    judged = write_scans(tmp_path / "judged", range(1000, 1060))
+    _truncated(judged, 30)
+    data = ("--calibration-data", scans / "calibration", "--eval-data", judged)
+    fixed = ("--static", "1x1x8x8", "--method", "minmax")
+    assert export_digits(tmp_path / "b", "--precision", "int8", *fixed, *data) == 0
+    said = capsys.readouterr().err
+    assert said.count("warning: skipped ") == 30
+    assert "30 images beside torch float64" in said
 
 
 def test_broken_images_among_good_ones_are_named_and_skipped(
