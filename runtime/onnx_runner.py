@@ -57,6 +57,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(uint8)": np.dtype(np.uint8),
 }
 """Of images, by ONNX Runtime's name of it."""
+_MOST_THREADS = 1024
+"""More than processors have; ONNX Runtime starts them all, and to start 100,000 takes minutes."""
 _LOG_FATAL = 4
 """Log severity under which nothing is printed: errors arrive as exceptions all the same."""
 
@@ -107,7 +109,7 @@ class OnnxRunner:
             threads: how many the CPU provider takes for one run; 0 leaves it to ONNX Runtime.
 
         Raises:
-            OptionError: if there is no such provider, or `threads` is negative.
+            OptionError: if there is no such provider, or `threads` is not 0 to 1024.
             BundleError: if the model is missing, broken, or no classifier of images.
             ProviderError: if the provider would not run, or not all of the model. Says what is
                 missing, or which nodes.
@@ -116,8 +118,8 @@ class OnnxRunner:
         if provider not in PROVIDERS:
             known = ", ".join(PROVIDERS)
             raise OptionError(f"provider: given '{provider}'; expected one of {known}")
-        if threads < 0:
-            raise OptionError(f"threads: given {threads}; expected 0 or more")
+        if not 0 <= threads <= _MOST_THREADS:
+            raise OptionError(f"threads: given {threads}; expected 0 to {_MOST_THREADS}")
         accepted = _chain(provider) if allow_fallback else [provider]
         try:
             session = _start(model, accepted, threads)

@@ -79,8 +79,11 @@ def serve(
 
     SIGTERM stops it when all that was accepted is answered; SIGHUP loads changed bundles.
     """
+    from runtime.errors import OptionError
     from runtime.serving.require import require_extra
 
+    if not ray and (replicas, replica_cores, address) != ("1:1", 1.0, ""):
+        raise OptionError("--replicas, --replica-cores and --address are of Ray; add --ray")
     require_extra()
     from runtime.serving.models import Order, parse_sources
     from runtime.serving.open_model import Backend

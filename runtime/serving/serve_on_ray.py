@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import signal
 import socket
 import sys
@@ -45,7 +46,7 @@ class Replicas:
     """Of a running cluster; "" for one on this machine that ends with the server."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.most or self.cores <= 0:
+        if not 1 <= self.least <= self.most or not 0 < self.cores < math.inf:
             raise OptionError(
                 f"replicas: given {self.least} to {self.most}, {self.cores:g} cores each; expected "
                 "at least 1, no fewer at most than at least, and more than no core"

@@ -26,8 +26,10 @@ def read_token(file: Path | None) -> str:
         where = f"'{file}'"
         try:
             given = file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"cannot read the token in {where}: {error}") from None
+        except OSError as error:
+            raise OptionError(f"cannot read the token in {where}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise OptionError(f"the token in {where} is no text; write one of letters") from None
     if not given.isascii() or not given.isprintable() or " " in given or not given:
         raise OptionError(f"the token in {where} is empty or no plain word; write one of letters")
     return given

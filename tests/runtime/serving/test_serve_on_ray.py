@@ -174,6 +174,12 @@ def test_replicas_that_cannot_be_are_refused(text):
         parse_replicas(text, 1.0, "")
 
 
+@pytest.mark.parametrize("cores", [0, -1, float("nan"), float("inf")])
+def test_replicas_of_a_senseless_share_of_cores_are_refused(cores):
+    with pytest.raises(OptionError, match=r"^replicas: given 1 to 1"):
+        parse_replicas("1:1", cores, "")
+
+
 def test_bundle_that_cannot_be_served_starts_no_ray(tmp_path, capsys):
     assert main(["serve", str(tmp_path / "none"), "--ray", "--port", "0"]) == 2
     assert "there is no bundle" in capsys.readouterr().err
