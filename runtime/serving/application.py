@@ -31,11 +31,12 @@ from starlette.types import ASGIApp
 from runtime.errors import DeployError, ImageError, RequestError
 from runtime.serving.body import read_body
 from runtime.serving.classify_upload import classify_upload
+from runtime.serving.encode_answer import encode_answer
 from runtime.serving.guard import Guard
-from runtime.serving.infer import HEADER_LENGTH, encode_answer, parse_request
 from runtime.serving.metrics import CONTENT_TYPE, Metrics
 from runtime.serving.models import Models, Version
 from runtime.serving.options import Limits
+from runtime.serving.parse_request import HEADER_LENGTH, parse_request
 from runtime.serving.respond import as_json, refuse
 from runtime.serving.unless_gone import unless_gone
 

@@ -18,7 +18,7 @@ from runtime.manifest import Variant
 from runtime.onnx_files.tensor import read_tensor
 from runtime.runner import Images, Logits, join_outputs
 from runtime.serving.batcher import Outputs, Run
-from runtime.serving.infer import Contract
+from runtime.serving.contract import Contract
 from runtime.serving.options import BatchOptions, Limits
 from runtime.serving.tensors import tensor_of
 

@@ -9,7 +9,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from runtime.open_runner import open_runner
-from runtime.serving.infer import HEADER_LENGTH
+from runtime.serving.parse_request import HEADER_LENGTH
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 
 from runtime.cli import main
 from runtime.open_runner import open_runner
-from runtime.serving.infer import HEADER_LENGTH
+from runtime.serving.parse_request import HEADER_LENGTH
 
 ROOT = Path(__file__).parents[3]
 INFER = "/v2/models/tiny/infer"
@@ -71,6 +71,7 @@ def test_what_cannot_be_served_is_one_line(capsys, tiny_bundle, tmp_path):
     assert "expected 0 to 65535" in cli_error(capsys, folder, "--port", 70000)
     assert "expected an address of this" in cli_error(capsys, folder, "--host", "no.such.invalid")
     assert "cannot read the token" in cli_error(capsys, folder, "--token-file", tmp_path / "none")
+    assert "are of Ray; add --ray" in cli_error(capsys, folder, "--replicas", "1:4")
     (tmp_path / "empty").touch()
     assert "empty or no plain word" in cli_error(capsys, folder, "--token-file", tmp_path / "empty")
 

@@ -1,4 +1,4 @@
-"""The infer request of the Open Inference Protocol: read with doubt, answered to the letter.
+"""Reads the infer request of the Open Inference Protocol, with doubt.
 
     Inference-Header-Content-Length absent    the body is JSON, tensors and all
     Inference-Header-Content-Length: N        N bytes of JSON, then the tensors that have a
@@ -15,39 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from runtime.errors import BackendError, RequestError
+from runtime.errors import RequestError
 from runtime.runner import Images
 from runtime.schema import Json
-from runtime.serving.batcher import Outputs
-from runtime.serving.tensors import (
-    Tensor,
-    check_shape,
-    encode_strings,
-    from_bytes,
-    from_json_data,
-)
+from runtime.serving.contract import Contract
+from runtime.serving.tensors import Tensor, check_shape, from_bytes, from_json_data
 
-__all__ = ["HEADER_LENGTH", "Contract", "InferRequest", "Wanted", "encode_answer", "parse_request"]
+__all__ = ["HEADER_LENGTH", "InferRequest", "Wanted", "parse_request"]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contract:
-    """What a version of a model takes and gives."""
-
-    model: str
-    version: str
-    platform: str
-    input: Tensor
-    outputs: tuple[Tensor, ...]
-    labels: tuple[str, ...]
-    channels: int
-    largest_batch: int
-    largest_pixels: int
-    """Of all images of a request together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,55 +59,6 @@ def parse_request(body: bytes, header_length: str | None, contract: Contract) ->
     given_id = document.get("id")
     _expect(given_id is None or isinstance(given_id, str), "id", "a text", given_id)
     return InferRequest(id=given_id, images=images, wanted=_wanted(document, contract))
-
-
-def encode_answer(
-    request: InferRequest, outputs: Outputs, contract: Contract
-) -> tuple[bytes, int | None]:
-    """Return the body of the answer, and how long its JSON is if binary tensors follow it.
-
-    Raises:
-        BackendError: if an output holds NaN or infinity, which no JSON can hold. Asked here, of
-            each request, because others whose images shared the batch have sound answers.
-    """
-    for output in outputs:
-        _check_finite(output)
-    by_name = {
-        tensor.name: (tensor, o) for tensor, o in zip(contract.outputs, outputs, strict=True)
-    }
-    entries, tail = [], []
-    for wanted in request.wanted:
-        tensor, output = by_name[wanted.name]
-        entry: dict[str, Any] = {"name": wanted.name, "datatype": tensor.datatype}
-        if wanted.classes:
-            rows = _classes(output, wanted.classes, contract.labels)
-            entry |= {"datatype": "BYTES", "shape": [len(rows), len(rows[0])]}
-            data = encode_strings(rows) if wanted.binary else b""
-            entry["data"] = [text for row in rows for text in row]
-        else:
-            entry["shape"] = list(output.shape)
-            data = output.astype(output.dtype.newbyteorder("<")).tobytes() if wanted.binary else b""
-            entry["data"] = [] if wanted.binary else _numbers(output)
-        if wanted.binary:
-            del entry["data"]
-            entry["parameters"] = {"binary_data_size": len(data)}
-            tail.append(data)
-        entries.append(entry)
-    document: dict[str, Any] = {"model_name": contract.model, "model_version": contract.version}
-    if request.id is not None:
-        document["id"] = request.id
-    document["outputs"] = entries
-    header = json.dumps(document, separators=(",", ":")).encode()
-    return b"".join([header, *tail]), len(header) if tail else None
-
-
-def _check_finite(output: NDArray[Any]) -> None:
-    finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
-    if not finite.all():
-        raise BackendError(
-            f"the model gave NaN or infinity for image {int(finite.argmin())}; is it normalised as "
-            "the bundle says? If it is, run `python -m runtime verify` on the bundle"
-        )
 
 
 def _header_length(body: bytes, given: str | None) -> int:
@@ -235,24 +163,6 @@ def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
     given = entry.get("parameters")
     _expect(given is None or isinstance(given, dict), f"{where}: parameters", "an object", given)
     return given or {}
-
-
-def _classes(output: NDArray[Any], count: int, labels: tuple[str, ...]) -> list[list[str]]:
-    if output.ndim != 2:
-        raise RequestError(400, "classification: the output is a map, not scores of classes")
-    best = np.argsort(-output, axis=1, kind="stable")[:, :count]
-    named = labels if len(labels) == output.shape[1] else ()
-    return [
-        [f"{row[i]:f}:{i}:{named[i]}" if named else f"{row[i]:f}:{i}" for i in order]
-        for row, order in zip(output, best.tolist(), strict=True)
-    ]
-
-
-def _numbers(output: NDArray[Any]) -> list[float]:
-    if output.dtype == np.float16:
-        raise RequestError(400, "FP16 has no JSON form; ask for the output with binary_data")
-    values: list[float] = output.ravel().tolist()
-    return values
 
 
 def _expect(holds: bool, where: str, expected: str, given: Json) -> None:  # noqa: FBT001 (an assertion)
