@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.benchmark.bench import Plan, bench
+from runtime.benchmark.bench import bench
 from runtime.benchmark.document import Benchmark, read_benchmark
 from runtime.benchmark.machine import describe_machine, differences
+from runtime.benchmark.plan import Plan
 from runtime.benchmark.timing import Pace
 from runtime.bundle import Bundle
 from runtime.errors import BundleError

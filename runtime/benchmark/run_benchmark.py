@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.benchmark.bench import Plan, bench
+from runtime.benchmark.bench import bench
 from runtime.benchmark.compare import Compared, check_alike, compare
 from runtime.benchmark.document import Benchmark, read_benchmark
 from runtime.benchmark.machine import describe_machine
+from runtime.benchmark.plan import Plan
 from runtime.benchmark.tune import GOALS, find_floor, tune, widen
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle

@@ -15,9 +15,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.benchmark.bench import Plan
 from runtime.benchmark.document import ORACLE, Benchmark, Measurement
 from runtime.benchmark.machine import Machine
+from runtime.benchmark.plan import Plan
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import Bundle
 from runtime.errors import OptionError

@@ -98,7 +98,7 @@ def bench(
 
     Evaluations are read from BUNDLE.evaluation.json; without it, --tune takes fp32 alone.
     """
-    from runtime.benchmark.bench import Plan
+    from runtime.benchmark.plan import Plan
     from runtime.benchmark.run_benchmark import Request, run_benchmark
     from runtime.benchmark.show import OVERHEAD_GOAL, show_benchmark
     from runtime.bundle import Bundle

@@ -8,9 +8,10 @@ import sys
 import onnx
 import pytest
 
-from runtime.benchmark.bench import Plan, bench
+from runtime.benchmark.bench import bench
 from runtime.benchmark.child import Child
 from runtime.benchmark.document import read_benchmark
+from runtime.benchmark.plan import Plan
 from runtime.errors import BackendError, BundleError, OptionError
 from runtime.manifest import Engine
 from runtime.schema import to_json

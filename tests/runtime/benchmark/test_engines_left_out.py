@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.benchmark.bench import Plan, bench
+from runtime.benchmark.bench import bench
+from runtime.benchmark.plan import Plan
 from runtime.cuda.gpu import find_gpu
 from runtime.engines.engine import describe_engine
 from runtime.engines.options import EngineOptions

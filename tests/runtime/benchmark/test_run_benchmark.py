@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from runtime.benchmark.bench import Plan
 from runtime.benchmark.document import read_benchmark
+from runtime.benchmark.plan import Plan
 from runtime.benchmark.run_benchmark import Request, run_benchmark
 from runtime.benchmark.tuning import Tuning, read_tuning
 from runtime.bundle import TUNING_FILE, Bundle

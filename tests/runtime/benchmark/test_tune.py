@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.benchmark.bench import Plan
+from runtime.benchmark.plan import Plan
 from runtime.benchmark.tune import Floor, find_floor, tune, widen
 from runtime.errors import OptionError
 from runtime.evaluation.dataset import open_dataset
