@@ -15,45 +15,20 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runtime.errors import OptionError
 from runtime.images import SUFFIX_FORMATS, find_images, walk_images
+from runtime.scoring.describe_tables import describe_tables
+from runtime.scoring.inputs import PATH_COLUMN, Inputs
 from runtime.scoring.partition import TableFile
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["Inputs", "find_inputs"]
+__all__ = ["find_inputs"]
 
 _LISTS = (".txt", ".lst", ".list")
 _TABLE = ".parquet"
-_PATH_COLUMN = "path"
-_DEFAULT_COLUMNS = ("bytes", "image", _PATH_COLUMN)
-"""Tried in this order: where a table holds both, the path is the name of the image."""
 _ROWS_AT_ONCE = 8192
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What is to be scored: rows of files, in order."""
-
-    files: tuple[TableFile, ...]
-    column: str
-    holds: str
-    """What is in the column: "paths", "images", or "structs" of bytes and path."""
-    name_column: str
-    """Another column, of what to call each image; empty if there is none."""
-    sha256: str
-    """Of the list: of every path, or of every table's name, length and footer."""
-
-    @property
-    def images(self) -> int:
-        """How many there are."""
-        return sum(file.rows for file in self.files)
 
 
 def find_inputs(images: str, column: str, listing: Path) -> Inputs:
@@ -69,7 +44,7 @@ def find_inputs(images: str, column: str, listing: Path) -> Inputs:
     """
     tables = _find_tables(images)
     if tables:
-        return _describe(tables, column)
+        return describe_tables(tables, column)
     if column:
         raise OptionError(f"--column {column}: '{images}' is no parquet file, so it has no columns")
     rows, digest = _write_paths(_list_paths(images), listing)
@@ -77,7 +52,7 @@ def find_inputs(images: str, column: str, listing: Path) -> Inputs:
         raise OptionError(f"'{images}' names no image; expected a path a line")
     return Inputs(
         files=(TableFile(path=os.path.abspath(listing), rows=rows),),
-        column=_PATH_COLUMN,
+        column=PATH_COLUMN,
         holds="paths",
         name_column="",
         sha256=digest,
@@ -153,7 +128,7 @@ def _write_paths(paths: Iterator[bytes], listing: Path) -> tuple[int, str]:
 
     digest = hashlib.sha256()
     rows = 0
-    schema = pa.schema([(_PATH_COLUMN, pa.binary())])
+    schema = pa.schema([(PATH_COLUMN, pa.binary())])
     with pq.ParquetWriter(listing, schema, compression="zstd") as writer:
         for chunk in _chunks(paths):
             digest.update(b"".join(path + b"\0" for path in chunk))
@@ -171,86 +146,3 @@ def _chunks(paths: Iterable[bytes]) -> Iterator[list[bytes]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def _describe(tables: Sequence[str], column: str) -> Inputs:
-    digest = hashlib.sha256()
-    files = []
-    kinds = set()
-    for path in tables:
-        rows, footer, schema = _read_footer(path)
-        digest.update(
-            f"{os.path.basename(path)}\0{rows}\0".encode(errors="surrogateescape") + footer
-        )
-        files.append(TableFile(path=os.path.abspath(path), rows=rows))
-        kinds.add(_find_column(path, schema, column))
-    if len(kinds) > 1:
-        raise OptionError(f"the {len(tables)} parquet files differ in their columns")
-    name, holds, name_column = kinds.pop()
-    if not any(file.rows for file in files):
-        raise OptionError(f"'{tables[0]}' has no rows; expected an image in each")
-    return Inputs(
-        files=tuple(files),
-        column=name,
-        holds=holds,
-        name_column=name_column,
-        sha256=digest.hexdigest(),
-    )
-
-
-def _read_footer(path: str) -> tuple[int, bytes, pa.Schema]:
-    """Return a table's length, the digest of its footer, which tells of all of it, and schema."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with open(path, "rb") as file:
-            metadata = pq.read_metadata(file)
-            file.seek(-8 - metadata.serialized_size, os.SEEK_END)
-            return (
-                metadata.num_rows,
-                hashlib.sha256(file.read()).digest(),
-                metadata.schema.to_arrow_schema(),
-            )
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except pa.ArrowException as error:
-        reason = str(error)
-    raise OptionError(
-        f"'{path}' cannot be read as parquet ({' '.join(reason.split())[:160]}); is it complete?"
-    )
-
-
-def _find_column(path: str, schema: pa.Schema, column: str) -> tuple[str, str, str]:
-    """Return the column's name, what it holds, and the column of names."""
-    wanted = [column] if column else [name for name in _DEFAULT_COLUMNS if name in schema.names]
-    if not wanted or wanted[0] not in schema.names:
-        given = f"no column '{column}'" if column else f"none of {', '.join(_DEFAULT_COLUMNS)}"
-        raise OptionError(f"'{path}' has {given}; it has: {', '.join(schema.names)}. Use --column")
-    name = wanted[0]
-    holds = _what_it_holds(schema.field(name).type)
-    if not holds:
-        raise OptionError(
-            f"'{path}': the column '{name}' holds {schema.field(name).type}; expected paths "
-            "(string), images (binary), or both (struct of bytes and path)"
-        )
-    named = holds == "images" and _PATH_COLUMN in schema.names and name != _PATH_COLUMN
-    return name, holds, _PATH_COLUMN if named and _is_text(schema.field(_PATH_COLUMN).type) else ""
-
-
-def _what_it_holds(kind: pa.DataType) -> str:
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return "structs" if kind.get_field_index("bytes") >= 0 else ""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if _is_text(kind):
-        return "paths"
-    return "images" if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else ""
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

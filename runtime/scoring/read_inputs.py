@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ImageError, OptionError
 from runtime.images import decode_image, open_image
-from runtime.scoring.find_inputs import Inputs
+from runtime.scoring.inputs import Inputs
 from runtime.scoring.partition import Partition
 
 if TYPE_CHECKING:

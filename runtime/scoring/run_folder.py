@@ -30,7 +30,7 @@ from runtime.scoring.partition import Partition, TableFile
 from runtime.scoring.tally import Tally, count_errors
 
 if TYPE_CHECKING:
-    from runtime.scoring.find_inputs import Inputs
+    from runtime.scoring.inputs import Inputs
     from runtime.scoring.scorer import Row
 
 __all__ = ["Run", "RunFolder", "encode", "open_run_folder"]

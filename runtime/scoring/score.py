@@ -15,7 +15,8 @@ from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.feed import check_classifier
 from runtime.scoring.arrow import check_arrow
-from runtime.scoring.find_inputs import Inputs, find_inputs
+from runtime.scoring.find_inputs import find_inputs
+from runtime.scoring.inputs import Inputs
 from runtime.scoring.partition import Partition, choose_size, cut
 from runtime.scoring.run_folder import Run, RunFolder, open_run_folder
 from runtime.scoring.scorer import Job

@@ -25,7 +25,7 @@ from runtime.errors import ImageError
 from runtime.feed import check_classifier, fixed_batch
 from runtime.open_runner import open_runner
 from runtime.preprocess import model_input
-from runtime.scoring.find_inputs import Inputs
+from runtime.scoring.inputs import Inputs
 from runtime.scoring.partition import Partition
 from runtime.scoring.read_inputs import Input, read_inputs
 
