@@ -150,10 +150,15 @@ def _expand(path: str) -> Iterator[Path]:
     else:
         found = [Path(path)]
     if not found:
+        aside = ", whose links to folders are not followed" if _links_to_folders(path) else ""
         raise OptionError(
-            f"no images in '{path}'; expected files ending in {', '.join(SUFFIX_FORMATS)}"
+            f"no images in '{path}'{aside}; expected files ending in {', '.join(SUFFIX_FORMATS)}"
         )
     yield from found
+
+
+def _links_to_folders(path: str) -> bool:
+    return os.path.isdir(path) and any(e.is_symlink() and e.is_dir() for e in os.scandir(path))
 
 
 def _is_image(path: Path) -> bool:

@@ -320,6 +320,12 @@ def test_folder_that_links_to_itself_is_searched_once(tree):
     assert len(find_images([tree])) == 4
 
 
+def test_folder_of_nothing_but_links_to_folders_says_that_they_are_not_followed(tree):
+    (tree / "empty" / "link").symlink_to(tree / "c")
+    with pytest.raises(OptionError, match="whose links to folders are not followed"):
+        find_images([tree / "empty"])
+
+
 def test_pattern_stands_for_the_images_it_matches(tree):
     assert names(find_images([f"{tree}/*.jpg"]), tree) == ["b.jpg"]
     assert names(find_images([f"{tree}/**/b.*"]), tree) == ["b.jpg", "c/b.bmp"]
