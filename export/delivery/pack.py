@@ -16,8 +16,9 @@ from calibration.ranges_file import RANGES_FILE
 from export.delivery.describe_variant import describe_variant
 from export.load import Classifier
 from export.parity.check import Check
+from export.variants.made import MadeVariant
 from export.variants.make_variants import Variants
-from export.variants.parity import compare_variant, golden_tolerances
+from export.variants.parity import VariantParity, compare_variant, golden_tolerances
 from runtime.bundle import Bundle
 from runtime.manifest import (
     PIXELS_PROP,
@@ -26,6 +27,7 @@ from runtime.manifest import (
     GoldenCase,
     Manifest,
     ModelInfo,
+    Variant,
     metadata_props,
 )
 from runtime.onnx_files.tensor import write_tensor
@@ -97,28 +99,12 @@ def pack(output: Path, content: Content) -> Bundle:
         PARITY_FILE: to_json(content.verdict.report),
         **_golden_files(content),
     }
-    side = classifier.image.crop
     tolerances = tuple(GOLDEN_NOISE_MULTIPLE * truth.noise for truth in golden)
-    fp32 = describe_variant(content.graph, side, pixels, tolerances)
+    fp32 = describe_variant(content.graph, classifier.image.crop, pixels, tolerances)
     variants = {"fp32": dataclasses.replace(fp32, file=MODEL_FILE)}
     for made in content.variants.made:
-        judgement = content.variants.judgements[made.name]
-        parity = compare_variant(made.name, made.data, content.verdict.truths, judgement)
+        variants[made.name], parity = _describe_made(made, content, pixels)
         files |= {made.file: made.data, f"parity.{made.name}.json": to_json(parity)}
-        variants[made.name] = dataclasses.replace(
-            describe_variant(
-                made.graph,
-                side,
-                pixels,
-                golden_tolerances(parity.cases[: len(golden)], made.precision),
-            ),
-            file=made.file,
-            precision=made.precision,
-            kept_float=made.kept_float,
-            kept_float_slowdown=made.kept_float_slowdown,
-            placement=made.placement,
-            judgement=judgement,
-        )
     if content.variants.ranges is not None:
         files[RANGES_FILE] = to_json(content.variants.ranges)
 
@@ -140,6 +126,27 @@ def pack(output: Path, content: Content) -> Bundle:
         )
 
     return publish(output, files, describe)
+
+
+def _describe_made(
+    made: MadeVariant, content: Content, pixels: str
+) -> tuple[Variant, VariantParity]:
+    """Return what the manifest says of a variant of lower precision, and its parity."""
+    judgement = content.variants.judgements[made.name]
+    parity = compare_variant(made.name, made.data, content.verdict.truths, judgement)
+    golden = parity.cases[: len(content.verdict.golden)]
+    tolerances = golden_tolerances(golden, made.precision)
+    described = describe_variant(made.graph, content.classifier.image.crop, pixels, tolerances)
+    variant = dataclasses.replace(
+        described,
+        file=made.file,
+        precision=made.precision,
+        kept_float=made.kept_float,
+        kept_float_slowdown=made.kept_float_slowdown,
+        placement=made.placement,
+        judgement=judgement,
+    )
+    return variant, parity
 
 
 def _golden_files(content: Content) -> dict[str, bytes]:
