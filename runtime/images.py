@@ -158,7 +158,7 @@ def _expand(path: str) -> Iterator[Path]:
 
 
 def _links_to_folders(path: str) -> bool:
-    return os.path.isdir(path) and any(e.is_symlink() and e.is_dir() for e in os.scandir(path))
+    return os.path.isdir(path) and any(e.is_symlink() and e.is_dir() for e in Path(path).iterdir())
 
 
 def _is_image(path: Path) -> bool:
