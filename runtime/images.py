@@ -24,7 +24,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -78,14 +78,18 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     ending and whether it exists or not: `open_image` says what is wrong with it.
 
     Raises:
-        OptionError: if a folder or a pattern yields no image.
+        OptionError: if a folder or a pattern yields no image, or a folder cannot be read.
     """
     return [image for path in paths for image in _expand(os.fspath(path))]
 
 
 def walk_images(folder: str) -> Iterator[Path]:
-    """Return the images below a folder, by name, as they are found: see `find_images`."""
-    for parent, folders, files in os.walk(folder):
+    """Return the images below a folder, by name, as they are found: see `find_images`.
+
+    Raises:
+        OptionError: if a folder cannot be read, whose images would be missing in silence.
+    """
+    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from filter(_is_image, (Path(parent, name) for name in sorted(files)))
 
@@ -159,6 +163,13 @@ def _expand(path: str) -> Iterator[Path]:
 
 def _links_to_folders(path: str) -> bool:
     return os.path.isdir(path) and any(e.is_symlink() and e.is_dir() for e in Path(path).iterdir())
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise OptionError(
+        f"cannot read the folder '{error.filename}': {error.strerror}; make it readable, or move "
+        "it elsewhere"
+    )
 
 
 def _is_image(path: Path) -> bool:

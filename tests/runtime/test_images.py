@@ -1,4 +1,5 @@
 import os
+import shutil
 import struct
 import sys
 import warnings
@@ -15,7 +16,7 @@ from sklearn.datasets import load_sample_image
 
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import decode_image, find_images, load_image, open_image
+from runtime.images import decode_image, find_images, load_image, open_image, walk_images
 from runtime.preprocess import MAX_PIXELS, preprocess
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -313,6 +314,18 @@ def names(found, tree):
 
 def test_folder_stands_for_the_images_below_it_in_order(tree):
     assert names(find_images([tree]), tree) == ["a.PNG", "b.jpg", "c/b.bmp", "c/d/e.jpeg"]
+
+
+def test_a_folder_that_cannot_be_read_is_refused_not_passed_over(tmp_path):
+    below = tmp_path / "below"
+    below.mkdir()
+    for folder in (tmp_path, below):
+        Image.new("L", (4, 4)).save(folder / "a.png")
+    found = walk_images(str(tmp_path))
+    assert next(found) == tmp_path / "a.png"
+    shutil.rmtree(below)  # permissions would keep no administrator out
+    with pytest.raises(OptionError, match=r"cannot read the folder '.*below': No such file"):
+        next(found)
 
 
 def test_folder_that_links_to_itself_is_searched_once(tree):
