@@ -47,7 +47,7 @@ class Request:
             raise OptionError(f"--tune: given '{self.goal}'; expected {' or '.join(GOALS)}")
         if self.accuracy_floor != -1 and not self.goal:
             raise OptionError("--accuracy-floor goes with --tune latency or --tune throughput")
-        if self.accuracy_floor != -1 and self.accuracy_floor < 0:
+        if self.accuracy_floor != -1 and not self.accuracy_floor >= 0:
             raise OptionError(
                 f"--accuracy-floor: given {self.accuracy_floor:g}; expected a share of 0 to 1"
             )
