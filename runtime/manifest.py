@@ -268,6 +268,12 @@ class Manifest:
         if path not in self.files:
             raise BundleError(f"{MANIFEST_FILE}: names '{path}', which its file list lacks")
 
+    @property
+    def model_files(self) -> dict[str, str]:
+        """The path of every variant's and engine's model, by name; an engine's is no variant's."""
+        variants = {name: variant.file for name, variant in self.variants.items()}
+        return variants | {name: engine.file for name, engine in self.engines.items()}
+
     def to_json(self) -> bytes:
         """Return the manifest as the bytes of manifest.json."""
         return to_json(self)

@@ -55,12 +55,13 @@ def bench(bundle: Bundle, plan: Plan, machine: Machine, screen: Screen) -> Bench
         with screen.step("measure") as step, screen.progress("measure", total) as advance:
             timed = take_turns(turns, rule, advance)
             step.detail = f"{len(turns)} cases, {len(timed[0].windows)} rounds"
+    manifest, names = bundle.manifest, dict.fromkeys(each.case.name for each in contestants)
     bare = {each.case: times for each, times in zip(contestants, timed, strict=True) if each.bare}
     return Benchmark(
         schema_version=SCHEMA_VERSION,
         bundle=str(bundle.folder.absolute()),
-        model=bundle.manifest.model.name,
-        files={each.case.name: _sha256(bundle, each.case.name) for each in contestants},
+        model=manifest.model.name,
+        files={name: manifest.files[manifest.model_files[name]].sha256 for name in names},
         machine=machine,
         protocol=RULE,
         measurements=tuple(
@@ -121,12 +122,6 @@ def _overhead(ours: Timed, bare: Timed) -> Overhead:
         confidence=1 - tails[k] if n > 1 else 0.0,
         pairs=n,
     )
-
-
-def _sha256(bundle: Bundle, name: str) -> str:
-    manifest = bundle.manifest
-    variant = manifest.variants.get(name)
-    return manifest.files[variant.file if variant else manifest.engines[name].file].sha256
 
 
 def _busy(machine: Machine) -> Iterator[str]:

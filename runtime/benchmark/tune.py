@@ -165,8 +165,7 @@ def _threads(measurement: Measurement) -> int:
 def _known(bundle: Bundle, evaluation: Evaluation) -> dict[str, float]:
     """Return the top-1 of what was evaluated and still is the same file, by name."""
     manifest = bundle.manifest
-    files = {name: variant.file for name, variant in manifest.variants.items()}
-    files |= {name: engine.file for name, engine in manifest.engines.items()}
+    files = manifest.model_files
     return {
         name: result.top1.value
         for name, result in evaluation.variants.items()

@@ -71,8 +71,9 @@ def read_tuning(bundle: Bundle) -> tuple[Tuning | None, str]:
             f"its {TUNING_FILE} is of another machine and is not used ({'; '.join(unlike)}); "
             f"tune it here: {_again(bundle)} --tune {tuning.goal}"
         )
-    known = bundle.manifest.engines if tuning.engine else bundle.manifest.variants
-    if tuning.name not in known or _sha256(bundle, tuning) != tuning.sha256:
+    manifest = bundle.manifest
+    file = manifest.model_files.get(tuning.name)
+    if file is None or manifest.files[file].sha256 != tuning.sha256:
         return None, (
             f"its {TUNING_FILE} is of another '{tuning.name}' and is not used; "
             f"tune it again: {_again(bundle)} --tune {tuning.goal}"
@@ -92,13 +93,6 @@ def take_tuning(bundle: Bundle, screen: Screen) -> Tuning | None:
     elif remark:
         screen.warn(remark)
     return tuning
-
-
-def _sha256(bundle: Bundle, tuning: Tuning) -> str:
-    manifest = bundle.manifest
-    if tuning.engine:
-        return manifest.files[manifest.engines[tuning.engine].file].sha256
-    return manifest.files[manifest.variants[tuning.variant].file].sha256
 
 
 def _again(bundle: Bundle) -> str:

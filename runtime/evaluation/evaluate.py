@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ from runtime.bundle import Bundle
 from runtime.engines.open_engine import find_engine, open_engine
 from runtime.errors import BackendError, ImageError, OptionError
 from runtime.evaluation.answers import AnswerFile, Answers, top_classes
+from runtime.evaluation.answers_key import answers_key
 from runtime.evaluation.dataset import Dataset
 from runtime.evaluation.document import Evaluation
 from runtime.evaluation.match_labels import match_labels
@@ -83,7 +82,9 @@ def evaluate(
     check_replaceable(output)
     with contextlib.ExitStack() as held:
         runners, left_out = _open(bundle, request, held, screen)
-        key = _key(bundle, dataset, truths.tobytes(), {n: r.name for n, r in runners.items()})
+        key = answers_key(
+            bundle, dataset, truths.tobytes(), {n: r.name for n, r in runners.items()}
+        )
         answers = Answers.of(len(truths), list(runners), manifest.model.classes)
         file = held.enter_context(AnswerFile(output.with_name(f"{output.name}.answers"), key))
         taken = file.take_up(answers)
@@ -186,34 +187,3 @@ def _open(
             left_out[name] = str(error)
             screen.warn(f"engine {name} is left out: {error}")
     return runners, left_out
-
-
-def _key(bundle: Bundle, dataset: Dataset, truths: bytes, runners: Mapping[str, str]) -> str:
-    """Return the hash of all that the answers depend on."""
-    manifest = bundle.manifest
-    models = {name: manifest.files[_file(bundle, name)].sha256 for name in runners}
-    told = [
-        models,
-        dict(runners),
-        dataclasses.asdict(manifest.image),
-        manifest.pixels,
-        manifest.labels,
-        dataset.sha256(),
-        [_stamp(example.path) for example in dataset.examples],
-    ]
-    return hashlib.sha256(json.dumps(told).encode() + truths).hexdigest()
-
-
-def _file(bundle: Bundle, name: str) -> str:
-    """Return the path of a variant's or an engine's model within the bundle."""
-    variant = bundle.manifest.variants.get(name)
-    return variant.file if variant else bundle.manifest.engines[name].file
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Return size and time of change, by which an image that was replaced is noticed."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (-1, -1)
-    return (status.st_size, status.st_mtime_ns)

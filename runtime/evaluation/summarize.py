@@ -91,8 +91,7 @@ def _result(
     confidence: NDArray[np.float32],
 ) -> VariantResult:
     manifest = subject.bundle.manifest
-    variant = manifest.variants.get(name)
-    file = variant.file if variant else manifest.engines[name].file
+    file = manifest.model_files[name]
     right = given[:, 0] == truths
     among = (given == truths[:, None]).any(axis=1)
     bins = calibration_bins(confidence.astype(np.float64), right)

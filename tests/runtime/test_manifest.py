@@ -179,3 +179,7 @@ def test_metadata_says_that_a_graph_takes_pixels():
     image = ImageSpec(resize=4, crop=4, mean=(0,), std=(1,), channels="L")
     assert metadata_props(image, (), "NHWC")["resnet-deploy.pixels"] == "NHWC"
     assert "resnet-deploy.pixels" not in metadata_props(image, ())
+
+
+def test_every_variant_and_engine_has_its_model_file(tiny_bundle):
+    assert tiny_bundle.manifest.model_files == {"fp32": "model.onnx"}
