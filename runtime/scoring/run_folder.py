@@ -14,33 +14,31 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from runtime.errors import BundleError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.publishing.replace_file import refuse_within_bundle
 from runtime.schema import from_json, to_json
 from runtime.scoring.partition import Partition, TableFile
-from runtime.scoring.tally import Tally, count_errors
+from runtime.scoring.partition_file import read_tally
+from runtime.scoring.tally import Tally
 
 if TYPE_CHECKING:
     from runtime.scoring.inputs import Inputs
-    from runtime.scoring.scorer import Row
 
-__all__ = ["Run", "RunFolder", "encode", "open_run_folder"]
+__all__ = ["Run", "RunFolder", "open_run_folder"]
 
 _STATE = "_run"
 _RUN_FILE = "run.json"
 _LISTING = "paths.parquet"
 _PART = "part-{:06}.parquet"
 _CURE = "choose another --output, or remove that folder"
-_PARTITION_KEY, _TALLY_KEY = b"resnet-deploy.partition", b"resnet-deploy.tally"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +113,12 @@ class RunFolder:
         except FileNotFoundError:
             return None
         with data:
-            return _read_tally(data, partition)
+            return read_tally(data, partition)
 
     def publish(self, partition: Partition, data: bytes) -> Tally:
         """Put the file of a partition into its place; return its tally."""
         _publish(self.folder / _PART.format(partition.number), data)
-        tally = _read_tally(io.BytesIO(data), partition)
+        tally = read_tally(io.BytesIO(data), partition)
         assert tally is not None
         return tally
 
@@ -193,51 +191,6 @@ def _leave(folder: Path, *, made: bool) -> None:
     if made:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def encode(partition: Partition, rows: Sequence[Row]) -> bytes:
-    """Return the parquet file of a partition.
-
-    Its columns: index, int64, the position of the image among the inputs; path; labels and
-    probabilities, lists with the most probable first; error. An image has either those or this.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tally = count_errors(len(rows), ((row.path, row.error) for row in rows if row.error))
-    schema = pa.schema(
-        {
-            "index": pa.int64(),
-            "path": pa.string(),
-            "labels": pa.list_(pa.string()),
-            "probabilities": pa.list_(pa.float32()),
-            "error": pa.string(),
-        },
-        metadata={_PARTITION_KEY: _mark(partition), _TALLY_KEY: to_json(tally)},
-    )
-    columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
-    written = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schema), written, compression="zstd")
-    return written.getvalue()
-
-
-def _mark(partition: Partition) -> bytes:
-    return json.dumps([partition.number, partition.start, partition.rows]).encode()
-
-
-def _read_tally(file: BinaryIO, partition: Partition) -> Tally | None:
-    """Return what a partition's file says of itself; None if it is broken, or another's."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        footer = pq.read_metadata(file)
-        marks = footer.metadata or {}
-        if marks.get(_PARTITION_KEY) != _mark(partition) or footer.num_rows != partition.rows:
-            return None
-        return from_json(Tally, marks[_TALLY_KEY], "a partition")
-    except (OSError, KeyError, pa.ArrowException, BundleError):
-        return None
 
 
 def _publish(path: Path, data: bytes) -> None:

@@ -19,7 +19,7 @@ from runtime.scoring.find_inputs import find_inputs
 from runtime.scoring.inputs import Inputs
 from runtime.scoring.partition import Partition, choose_size, cut
 from runtime.scoring.run_folder import Run, RunFolder, open_run_folder
-from runtime.scoring.scorer import Job
+from runtime.scoring.score_chunk import Job
 from runtime.scoring.tally import Tally, merge
 from runtime.terminal import Screen
 

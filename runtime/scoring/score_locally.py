@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 
 from runtime.scoring.partition import Partition
-from runtime.scoring.run_folder import encode
-from runtime.scoring.scorer import Job, Scorer
+from runtime.scoring.partition_file import encode
+from runtime.scoring.score_chunk import Job
+from runtime.scoring.scorer import Scorer
 
 __all__ = ["score_locally"]
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import BackendError, DeployError
 from runtime.ray_session import ray_session
 from runtime.scoring.partition import Partition
-from runtime.scoring.run_folder import encode
-from runtime.scoring.scorer import Job, Scorer
+from runtime.scoring.partition_file import encode
+from runtime.scoring.score_chunk import Job
+from runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     import pyarrow as pa
