@@ -74,11 +74,13 @@ def halve(graph: ir.Model, keep_float32: Collection[str] = ()) -> ir.Model:
     return RemoveUnusedNodesPass()(half).model
 
 
-def unsafe_nodes(graph: ir.Model, batches: Iterable[Images]) -> dict[str, str]:
+def unsafe_nodes(
+    graph: ir.Model, batches: Iterable[Images], largest: float = LARGEST
+) -> dict[str, str]:
     """Return the nodes that should stay in float32, each with the reason, for a person.
 
     They are those that read or write a tensor whose largest magnitude on the images is above
-    LARGEST or below SMALLEST, and those whose weights float16 cannot hold.
+    the given one or below SMALLEST, and those whose weights float16 cannot hold.
 
     Raises:
         BackendError: if the graph cannot run on the images.
@@ -96,7 +98,7 @@ def unsafe_nodes(graph: ir.Model, batches: Iterable[Images]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for node in graph.graph:
         peaks = [values[v.name] for v in (*node.inputs, *node.outputs) if v and v.name in values]
-        unfit = [peak for peak in peaks if peak > LARGEST or 0 < peak < SMALLEST]
+        unfit = [peak for peak in peaks if peak > largest or 0 < peak < SMALLEST]
         if unfit:
             reasons[str(node.name)] = f"activations reach {unfit[0]:.2g}"
         elif reason := _unfit_weights(node):

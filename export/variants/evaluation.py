@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ __all__ = [
     "Portion",
     "choose_evaluation",
     "read_evaluation",
+    "spread",
     "true_classes",
 ]
 
@@ -139,6 +141,17 @@ def read_evaluation(
 
 def _portion(images: Sequence[Images], classes: Sequence[int], skipped: Sequence[str]) -> Portion:
     return Portion(images=np.stack(images), classes=np.array(classes), skipped=tuple(skipped))
+
+
+def spread(images: Evaluation, most: int) -> Evaluation:
+    """Return so many of the images at most, evenly spread."""
+    count = min(len(images.files), most)
+    chosen = [index * len(images.files) // count for index in range(count)]
+    return dataclasses.replace(
+        images,
+        files=tuple(images.files[index] for index in chosen),
+        classes=tuple(images.classes[index] for index in chosen),
+    )
 
 
 def _hold_back(folder: Path, most: int) -> tuple[tuple[ImageFile, ...], int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +13,17 @@ from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images
 from calibration.keys import DataKey, ModelKey
 from calibration.ranges_file import RangesFile
+from calibration.resume import batch_size
 from calibration.show import calibration_warnings
 from export.load import Classifier
-from export.quantization.placement import PLACEMENTS, TENSORRT, Placement
+from export.quantization.placement import TENSORRT, Placement
 from export.samples import sample_images
-from export.variants.diagnose_precision import Cause, Patient, diagnose_float16, diagnose_int8
-from export.variants.evaluation import UNKNOWN, Evaluation
+from export.variants.cause import Diagnosis
+from export.variants.diagnose_precision import Setting, diagnose_precision
+from export.variants.evaluation import Evaluation, read_evaluation, spread
 from export.variants.fit_head import prepare_head_fit
 from export.variants.judge import judge
+from export.variants.judge_range import judge_range
 from export.variants.made import Form, MadeVariant
 from export.variants.make_float16 import find_unsafe, make_float16
 from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
@@ -35,6 +37,9 @@ from runtime.vnni import has_vnni
 __all__ = ["Task", "Variants", "make_variants"]
 
 ASKED = "asked for with --keep-float"
+
+_RANGE_IMAGES = 256
+"""On which float16 must hold what it computes, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,8 +62,8 @@ class Variants:
     """By the variant's name."""
     ranges: RangesFile | None = None
     """What int8 was made with."""
-    causes: Mapping[str, Sequence[Cause]] = field(default_factory=dict)
-    """Of each variant that fails its gate, by its name: the causes that were tried."""
+    diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
+    """Of each variant that fails its gate, by its name."""
 
 
 def make_variants(
@@ -80,18 +85,21 @@ def make_variants(
     line = _Line(order, task.classifier, graph, form, task.evaluation, screen)
     ranges = line.find_ranges(checkpoint) if "int8" in order.precisions else None
     unsafe = line.find_unsafe()
+    recipe = line.plan_int8(ranges, unsafe) if ranges is not None else None
     made: list[MadeVariant] = []
     if "fp16" in order.precisions:
         made.append(make_float16(graph, unsafe, form, screen))
-    if ranges is not None:
-        made += line.make_int8(ranges, unsafe)
+    if recipe is not None:
+        made += line.make_int8(recipe)
     judgements = judge(made, task.classifier, task.evaluation, form.pixels, screen)
+    if "fp16" in judgements:
+        judgements["fp16"] = line.judge_range(judgements["fp16"], made[0].kept_float)
     failed = [each for each in made if judgements[each.name].status == FAIL]
     return Variants(
         made=tuple(made),
         judgements=judgements,
         ranges=ranges,
-        causes={each.name: line.diagnose(each, ranges) for each in failed},
+        diagnoses=line.diagnose(failed, recipe),
     )
 
 
@@ -130,10 +138,18 @@ class _Line:
             source = "the package: no calibration images were given"
         return find_unsafe(self.graph, self.classifier.image, files, source, self.screen)
 
-    def make_int8(self, ranges: RangesFile, unsafe: Mapping[str, str]) -> list[MadeVariant]:
-        """Return int8 for TensorRT and for ONNX Runtime."""
+    def judge_range(self, judgement: Judgement, kept: Collection[str]) -> Judgement:
+        """Return the judgement of float16, which also has to hold what it computes."""
+        image = self.form.image
+        some = spread(self.evaluation, _RANGE_IMAGES)
+        portions = read_evaluation(some, image, "", batch_size(self.graph, image))
+        batches = (portion.images for portion in portions)
+        return judge_range(judgement, self.graph, batches, kept)
+
+    def plan_int8(self, ranges: RangesFile, unsafe: Mapping[str, str]) -> Int8Recipe:
+        """Return how int8 is made."""
         equalized = equalize(self.graph, ranges.peaks)
-        recipe = Int8Recipe(
+        return Int8Recipe(
             equalized=equalized,
             ranges=ranges,
             form=self.form,
@@ -142,26 +158,27 @@ class _Line:
             unsafe=unsafe,
             head_fit=prepare_head_fit(equalized, self._fitted(), self.form, self.screen),
         )
+
+    def make_int8(self, recipe: Int8Recipe) -> list[MadeVariant]:
+        """Return int8 for TensorRT and for ONNX Runtime."""
         return [
             make_tensorrt(recipe, self._kept(recipe, TENSORRT), self.screen),
             make_cpu(recipe, self._kept(recipe, recipe.for_cpu), self.screen),
         ]
 
-    def diagnose(self, made: MadeVariant, ranges: RangesFile | None) -> tuple[Cause, ...]:
-        """Return the causes that were tried of a variant's failure."""
-        files = self._fitted()
-        patient = Patient(
+    def diagnose(
+        self, failed: Sequence[MadeVariant], recipe: Int8Recipe | None
+    ) -> dict[str, Diagnosis]:
+        """Return what was tried on each of the variants that failed, by its name."""
+        setting = Setting(
+            classifier=self.classifier,
             graph=self.graph,
-            image=self.classifier.image,
-            calibration=Evaluation(files=files, classes=(UNKNOWN,) * len(files), source=""),
+            form=self.form,
+            recipe=recipe,
+            calibration=self._fitted(),
             judged=self.evaluation,
-            kept_float=tuple(made.kept_float),
         )
-        if made.placement == "" or ranges is None:
-            return diagnose_float16(patient)
-        placement = next(each for each in PLACEMENTS if each.name == made.placement)
-        patient = dataclasses.replace(patient, graph=equalize(self.graph, ranges.peaks))
-        return diagnose_int8(patient, placement, ranges.ranges(placement.grid), self.screen)
+        return diagnose_precision(failed, setting, self.screen) if failed else {}
 
     def _kept(self, recipe: Int8Recipe, placement: Placement) -> dict[str, str]:
         if not self.order.searches:

@@ -247,7 +247,7 @@ def test_a_gate_that_fails_publishes_nothing_and_names_the_cause(
     words = ("--precision", "int8", "--calibration-data", dim, "--eval-data", scans / "judged")
     error = refused(*words, "--method", "minmax", status=1)
     assert "int8.trt fails its gate" in error
-    assert "explained by too few images, or unlike those judged by" in error
+    assert "explained by calibration images unlike those judged by: calibrate on" in error
     assert "nothing was published" in error
 
 

@@ -1,0 +1,70 @@
+"""Cause: why a variant may fail its gate, and what became of it without."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from export.verdict.gates import FAIL
+from runtime.judgement import Judgement
+
+__all__ = ["Cause", "Diagnosis", "name_causes"]
+
+_LEAST_GAIN_DB = 3.0
+"""Half of the noise: what takes less of it away explains little."""
+_AS_GOOD_DB = 3.0
+"""Below the best of all that was tried: ranges that are far too wide help a little, too, against
+any that are too narrow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """A usual cause."""
+
+    name: str
+    tried: str
+    """What was done otherwise."""
+    judgement: Judgement | None
+    """Of the variant without it; None if there is no such variant."""
+    cure: str
+    evidence: str = ""
+    """What else shows it."""
+    as_good: tuple[str, ...] = ()
+    """Other things that may be done instead, as far as the images tell."""
+    explains: bool = False
+    """The variant fails because of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was tried on a variant that fails."""
+
+    as_it_is: Judgement
+    """Of the images that everything was tried on, beside float32."""
+    causes: tuple[Cause, ...]
+    """The first of those that explain the failure is the one to name."""
+
+
+def name_causes(as_it_is: Judgement, causes: Sequence[Cause]) -> Diagnosis:
+    """Return the diagnosis: which causes explain the failure.
+
+    That is what keeps its gate with them mended, with half of the noise gone at least, and no
+    more than twice the noise of the best.
+
+    Args:
+        as_it_is: the variant that fails.
+        causes: all that were tried, the one that says most first. What other evidence says explains
+            it still does.
+    """
+    reached = [cause.judgement.sqnr_db for cause in causes if cause.judgement is not None]
+    least = max([as_it_is.sqnr_db + _LEAST_GAIN_DB, *(db - _AS_GOOD_DB for db in reached)])
+    told = (
+        dataclasses.replace(cause, explains=cause.explains or _mends(cause.judgement, least))
+        for cause in causes
+    )
+    return Diagnosis(as_it_is=as_it_is, causes=tuple(told))
+
+
+def _mends(judgement: Judgement | None, least_db: float) -> bool:
+    return judgement is not None and judgement.status != FAIL and judgement.sqnr_db >= least_db

@@ -1,0 +1,184 @@
+"""Tries the usual causes of noise on an int8 variant: each is mended, and it is made anew.
+
+saturating layer    the tensor that the images judged by exceed most is given its range
+sensitive layer     the node that costs most stays in float
+too few images      ranges are measured on images judged by, and the half they come from is
+                    answered with those of the other half; if as many as it was calibrated on
+                    would do, the calibration images are not too few, but unlike these
+preparation         all images are prepared as the model wants them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.choose import choose
+from calibration.emulate_nodes import emulate_nodes, quantizable
+from calibration.images import ImageFile
+from calibration.measure import measure
+from calibration.probe import Probe
+from calibration.ranges import ActivationRanges, Range
+from calibration.sensitivity.sensitivity import sensitivity, worst_first
+from export.quantization.placement import TENSORRT, Placement, head
+from export.variants.bench import Bench
+from export.variants.cause import Cause
+from export.variants.evaluation import UNKNOWN, Evaluation, read_evaluation, spread
+from export.variants.fit_head import prepare_head_fit
+from export.variants.made import Form, MadeVariant
+from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
+from export.verdict.gates import FAIL
+from runtime.judgement import Judgement
+from runtime.runner import Images
+from runtime.terminal import Screen
+
+__all__ = ["Int8Trials"]
+
+_QUIET = Screen(quiet=True)
+_WORST_IMAGES = 16
+"""That nodes are compared on: those on which the variant errs most."""
+_AS_GOOD_DB = 3.0
+"""Less of a difference is none."""
+_BATCH = 8
+_CALIBRATED = 128
+"""Images that ranges are measured on of another preparation, at most."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Int8Trials:
+    """An int8 variant that fails, and what it was made of."""
+
+    made: MadeVariant
+    recipe: Int8Recipe
+    bench: Bench
+
+    def widen_one_range(self) -> Cause:
+        """Return what comes of the one tensor that is exceeded most, were it not."""
+        ranges = self._ranges
+        peaks = _extremes(self.recipe, list(ranges.tensors), self.bench.normalised)
+
+        def excess(name: str) -> float:
+            needed, old = peaks[name], ranges.tensors[name]
+            return max(needed.high - old.high, old.low - needed.low) / (old.high - old.low)
+
+        worst = max(peaks, key=excess)
+        old = ranges.tensors[worst]
+        wider = Range(low=min(peaks[worst].low, old.low), high=max(peaks[worst].high, old.high))
+        changed = dataclasses.replace(ranges, tensors={**ranges.tensors, worst: wider})
+        clips = ranges.method != "minmax"
+        return Cause(
+            name="saturating layer",
+            tried=f"'{worst}' given its range",
+            judgement=self.bench.judge(self._make(self._measured_as(changed))),
+            evidence=f"'{worst}' reaches {wider.low:.3g} to {wider.high:.3g}, and its range is "
+            f"{old.low:.3g} to {old.high:.3g}",
+            cure=f"export again with {'--method minmax, or with ' if clips else ''}calibration "
+            "images that reach so far",
+        )
+
+    def leave_one_in_float(self, screen: Screen) -> Cause:
+        """Return what comes of the costliest node, were it left in float."""
+        graph, grid, ranges = self.recipe.equalized, self._placement.grid, self._ranges
+        nodes = [name for name in quantizable(graph, grid) if name not in self.made.kept_float]
+        costs = sensitivity(
+            graph,
+            [[self.bench.worst(self.made, _WORST_IMAGES)]],
+            lambda part, names: emulate_nodes(part, ranges, grid, names),
+            nodes,
+            nodes,
+            screen,
+        )
+        worst = worst_first(costs.nodes)[0].name
+        return Cause(
+            name="sensitive layer",
+            tried=f"'{worst}' left in float",
+            judgement=self.bench.judge(self._make(self.recipe, worst)),
+            evidence=f"of all layers '{worst}' adds most of the noise",
+            cure=f"export again with --keep-float {worst}, or --keep-float auto",
+        )
+
+    def measure_on_judged(self) -> Cause:
+        """Return what comes of ranges that are measured on images judged by."""
+        count = self.recipe.ranges.images
+        even, odd = (np.concatenate(part) for part in self._halves())
+        judgement = self._cross_judge(even, odd)
+        few = self._cross_judge(_some(even, count), _some(odd, count))
+        unlike = few.status != FAIL and few.sqnr_db > judgement.sqnr_db - _AS_GOOD_DB
+        return Cause(
+            name="calibration images unlike those judged by" if unlike else "too few images",
+            tried="ranges of the images judged by",
+            judgement=judgement,
+            evidence=f"its ranges are of {count} calibration images",
+            cure="calibrate on images like those it will meet"
+            if unlike
+            else "calibrate on more images, better 300: --calibration-data, --calibration-images",
+        )
+
+    def prepare(self, form: Form, files: Sequence[ImageFile]) -> Judgement:
+        """Return what comes of calibration images that are prepared as those of the bench.
+
+        Args:
+            form: of a variant of images that are prepared so.
+            files: calibration images.
+        """
+        known = Evaluation(files=tuple(files), classes=(UNKNOWN,) * len(files), source="")
+        portions = read_evaluation(spread(known, _CALIBRATED), form.image, "", _BATCH)
+        ranges = self._measure(portion.images for portion in portions)
+        fit = prepare_head_fit(self.recipe.equalized, files, form, _QUIET)
+        recipe = dataclasses.replace(self._measured_as(ranges), form=form, head_fit=fit)
+        return self.bench.judge(self._make(recipe))
+
+    def _halves(self) -> tuple[Sequence[Images], Sequence[Images]]:
+        images = self.bench.normalised
+        return images[::2], images[1::2] or images
+
+    def _cross_judge(self, even: Images, odd: Images) -> Judgement:
+        """Return how it does with the ranges of each half on the other one."""
+        made = (self._make(self._measured_as(self._measure([half]))) for half in (odd, even))
+        return self.bench.judge(*made)
+
+    @property
+    def _placement(self) -> Placement:
+        return TENSORRT if self.made.name == "int8.trt" else self.recipe.for_cpu
+
+    @property
+    def _ranges(self) -> ActivationRanges:
+        return self.recipe.ranges.ranges(self._placement.grid)
+
+    def _measure(self, images: Iterable[Images]) -> ActivationRanges:
+        seen = measure(self.recipe.equalized, images)
+        return choose(seen, self._ranges.method, self._placement.grid)
+
+    def _measured_as(self, ranges: ActivationRanges) -> Int8Recipe:
+        """Return the recipe with other ranges for the variant's target."""
+        file = self.recipe.ranges
+        grids = {**file.grids, ranges.grid: ranges}
+        return dataclasses.replace(self.recipe, ranges=dataclasses.replace(file, grids=grids))
+
+    def _make(self, recipe: Int8Recipe, *more: str) -> MadeVariant:
+        floats = head(recipe.equalized)
+        asked = {node: why for node, why in self.made.kept_float.items() if node not in floats}
+        make = make_tensorrt if self._placement is TENSORRT else make_cpu
+        return make(recipe, asked | dict.fromkeys(more, ""), _QUIET)
+
+
+def _some(images: Images, count: int) -> Images:
+    """Return so many at most, evenly spread."""
+    most = min(len(images), count)
+    return images[[index * len(images) // most for index in range(most)]]
+
+
+def _extremes(
+    recipe: Int8Recipe, tensors: Sequence[str], batches: Sequence[Images]
+) -> dict[str, Range]:
+    """Return the smallest and the largest value of each tensor, 0 among them."""
+    probe = Probe(recipe.equalized, tensors)
+    found = dict.fromkeys(tensors, (0.0, 0.0))
+    for images in batches:
+        for name, values in probe.run(images).items():
+            low, high = found[name]
+            found[name] = (min(low, float(values.min())), max(high, float(values.max())))
+    return {name: Range(low=low, high=high) for name, (low, high) in found.items()}

@@ -1,0 +1,35 @@
+"""Runs a variant that no bundle holds yet, on as many images as there are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export.variants.made import MadeVariant
+from runtime.onnx_runner import OnnxRunner
+from runtime.runner import Images, Logits
+
+__all__ = ["VariantRunner"]
+
+
+class VariantRunner:
+    """A variant in ONNX Runtime; where its batch is fixed, the last image fills it up.
+
+    Raises:
+        BackendError: if it cannot run here.
+    """
+
+    def __init__(self, variant: MadeVariant) -> None:
+        shape = variant.graph.graph.inputs[0].shape
+        batch = shape[0] if shape is not None else None
+        self._fixed = batch if isinstance(batch, int) else 0
+        self._runner = OnnxRunner.open(variant.data)
+
+    def logits(self, images: Images) -> Logits:
+        """Return one row of logits per image, in order; of a fixed batch, at most so many.
+
+        Raises:
+            BackendError: if it cannot run on them.
+        """
+        missing = max(0, self._fixed - len(images))
+        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        return self._runner.logits(filled if missing else images)[: len(images)]
