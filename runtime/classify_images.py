@@ -70,6 +70,8 @@ class Classified:
 class Classification:
     """Under way: what runs, on what, and what comes of it."""
 
+    variant: str
+    """The name of the variant or engine."""
     runner: OnnxRunner | TensorRtRunner
     images: Sequence[Path]
     results: Iterator[Classified]
@@ -109,7 +111,12 @@ def classify_images(
         answered = ((chunk, run_chunk(runner, chunk, fixed)) for chunk in chunks)
         results = _rank(answered, manifest.labels, request.top)
         with held:
-            yield Classification(runner=runner, images=images, results=results)
+            yield Classification(
+                variant=request.engine or request.variant,
+                runner=runner,
+                images=images,
+                results=results,
+            )
     finally:
         # Not waited for: Ctrl-C can leave the pool's own locks held, and then it never ends.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -26,6 +26,7 @@ def show_classified(classification: Classification, bundle: Bundle, screen: Scre
         document = {
             "bundle": str(bundle.folder),
             "model": bundle.manifest.model.name,
+            "variant": classification.variant,
             "runner": classification.runner.name,
             "images": [_entry(result) for result in watched],
         }

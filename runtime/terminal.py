@@ -133,8 +133,10 @@ class Screen:
     def document(self, value: Mapping[str, Any]) -> None:
         """Write the result as a JSON document; nothing when it is told in words."""
         if self.json:
+            # What another encoding lacks would be escaped as \xfc, which is no JSON.
+            ascii_only = str(sys.stdout.encoding).lower() not in ("utf-8", "utf8", "none")
             # Refused, not written: NaN is no JSON, and whoever reads it would fail far from here.
-            _print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+            _print(json.dumps(value, indent=2, ensure_ascii=ascii_only, allow_nan=False))
 
     def note(self, text: str) -> None:
         """Write a line of progress."""

@@ -60,7 +60,7 @@ def test_photographs_are_named_in_one_json_document(cli, tiny_bundle, photograph
     document = json.loads(out)
     assert document["bundle"] == str(tiny_bundle.folder)
     assert document["model"] == "tiny"
-    assert document["runner"] == "onnxruntime cpu"
+    assert (document["variant"], document["runner"]) == ("fp32", "onnxruntime cpu")
     *named, failed = document["images"]
     assert [entry["image"] for entry in named] == [str(path) for path in photographs]
     first = named[0]["classes"][0]

@@ -327,3 +327,14 @@ def test_letter_the_encoding_lacks_is_escaped():
     child = run_child(SHORT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
     assert child.communicate() == ("\\u732b\n", "")
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_whatever_the_encoding_lacks(encoding):
+    code = """
+from runtime.terminal import Screen, guard
+guard(lambda: Screen(json=True).document({"image": "\\xfc\\U0001f600"}) or 0)
+"""
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True)
+    assert json.loads(shown.stdout) == {"image": "\xfc\U0001f600"}
