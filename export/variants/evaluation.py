@@ -49,7 +49,7 @@ class Evaluation:
     classes: tuple[int, ...]
     """The true class of each; UNKNOWN where it is not told."""
     source: str
-    """Where they come from, for a person."""
+    """Where they come from, for a person, as it goes on after their number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,10 +89,10 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
         return Evaluation(files=files, classes=classes, source="sample images of the package")
     if order.eval_data is not None:
         files, available = choose_images(folder, order.eval_images)
-        source = f"{len(files)} of {available} images in '{folder}'"
+        source = f"of {available} images in '{folder}'"
     else:
         files, available = _hold_back(folder, order.eval_images)
-        source = f"{len(files)} of {available} images in '{folder}', held back from calibration"
+        source = f"of {available} images in '{folder}', held back from calibration"
     if (different := _different(files)) < FEWEST:
         raise OptionError(
             f"images to judge by: given {different} different ones in '{folder}'; expected at "

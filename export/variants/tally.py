@@ -40,6 +40,8 @@ LEAST_SQNR_DB = {"float16": 45.0, "int8": 10.0}
 70 dB and more in float16. In int8 they reach 37 to 44 dB, but 13 with two classes and smoothed
 labels: small logits, whose order the noise does not change."""
 
+_MOST_DB = 200.0
+"""What no noise at all is told as, and, negative, NaN: infinity would be no JSON."""
 _TINY = 1e-200
 
 
@@ -81,10 +83,13 @@ class Tally:
 
     @property
     def sqnr_db(self) -> float:
-        """Signal to noise in decibel; -inf would be no JSON."""
+        """Signal to noise in decibel, from -_MOST_DB to _MOST_DB."""
         if not self.finite:
-            return -1e3
-        return 10 * math.log10(max(self.signal, _TINY) / max(self.noise, _TINY))
+            return -_MOST_DB
+        if not self.noise:
+            return _MOST_DB
+        decibel = 10 * (math.log10(max(self.signal, _TINY)) - math.log10(self.noise))
+        return min(max(decibel, -_MOST_DB), _MOST_DB)
 
 
 def conclude(precision: str, tally: Tally, source: str, *, ranked: bool) -> Judgement:
@@ -93,7 +98,7 @@ def conclude(precision: str, tally: Tally, source: str, *, ranked: bool) -> Judg
     Args:
         precision: "float16" or "int8".
         tally: of all images.
-        source: where they come from, for a person.
+        source: where they come from, for a person, as it goes on after their number.
         ranked: the outputs are logits of trained classes; else only their noise is judged.
     """
     top1 = _paired(tally)
@@ -104,7 +109,7 @@ def conclude(precision: str, tally: Tally, source: str, *, ranked: bool) -> Judg
         found.append((PASS, "no trained classes: judged by signal to noise alone"))
     found.sort(key=lambda each: -STATUSES.index(each[0]))
     return Judgement(
-        source=source,
+        source=f"{tally.images} {source}",
         sqnr_db=tally.sqnr_db,
         agreement=wilson(tally.agreeing, tally.images),
         top1=top1,
