@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from export.divergence.diverge import Divergence
+from export.divergence.divergence import Divergence
 
 __all__ = ["draw_depth"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from export.divergence.diverge import NOISE_MULTIPLE, Divergence, Tensor
+from export.divergence.divergence import Divergence, Tensor
+from export.divergence.judge_tensors import NOISE_MULTIPLE
 from runtime.table import text_table
 from runtime.terminal import Screen
 
