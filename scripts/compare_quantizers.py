@@ -17,33 +17,38 @@ NNCF and ModelOpt have dependencies of their own: name a Python that has them.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import onnx_ir as ir
+import onnxruntime
 import typer
 from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from calibration.images import choose_images
 from calibration.score import score_logits
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement
 from runtime.bundle import Bundle
 from runtime.images import load_image
 from runtime.table import text_table
-from runtime.terminal import Screen
 
 HERE = Path(__file__).parent
+OURS = (
+    "plain tensorrt",
+    "recipe tensorrt",
+    "pixels tensorrt",
+    "plain cpu",
+    "recipe cpu",
+    "pixels cpu",
+)
+"""As quantize_with_ours.py knows them."""
 PEERS = (
     "onnxruntime MinMax int8",
     "onnxruntime MinMax uint8",
@@ -61,218 +66,93 @@ at least 99.5 %; seconds below every peer's; peak memory at most 0.7 GB"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Arena:
+    """A model, what to calibrate it on and what to judge by."""
+
+    bundle: Path
+    data: Path
+    """Has the folders train, to calibrate on, and test, to judge by."""
+    images: int
+    """To calibrate on."""
+    folder: Path
+    """For what contestants write, and read: `save_images` writes it."""
+
+    def save_images(self) -> None:
+        """Preprocess the images to calibrate on, for those that cannot read files."""
+        files, _ = choose_images(self.data / "train", self.images)
+        spec = Bundle.load(self.bundle).manifest.image
+        np.save(self.folder / "images.npy", np.stack([load_image(f.path, spec) for f in files]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contestant:
     """A quantizer, and which Python has it."""
 
     name: str
-    target: str
-    """"tensorrt" or "cpu"."""
-    python: str = sys.executable
-    ours: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a contestant did on one model; the figures are None if it failed."""
-
-    name: str
-    target: str
-    sqnr_db: float | None = None
-    drop_points: float | None = None
-    """Of top-1, in percent; None where true classes are not known."""
-    agreement: float | None = None
-    seconds: float | None = None
-    peak_mib: float | None = None
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arena:
-    """A model, what to calibrate it on and what to judge by."""
-
-    bundle: Bundle
-    folder: Path
-    """Holds what contestants read and write, and `data`."""
-    images: int
-    """To calibrate on."""
+    python: str
+    """"" if none was named."""
+    ours: bool
 
     @property
-    def calibration(self) -> Path:
-        """The folder of images to calibrate on."""
-        return self.folder / "data" / "train"
+    def for_tensorrt(self) -> bool:
+        """Whether its graphs are laid out for TensorRT, not for ONNX Runtime."""
+        return "tensorrt" in self.name or "ModelOpt" in self.name
 
-    @property
-    def test(self) -> Path:
-        """The folder of images to judge by."""
-        return self.folder / "data" / "test"
+    def quantize(self, arena: Arena, output: Path) -> tuple[float, float]:
+        """Write the quantized model; return the processor time in s, and the peak memory in MiB.
 
-    @property
-    def model(self) -> Path:
-        """The float32 graph."""
-        return self.bundle.folder / self.bundle.variant("fp32").file
-
-
-# What ours do: from a graph to a graph.
-
-
-def plain(arena: Arena, placement: Placement) -> Callable[[], bytes]:
-    """Return the work of minmax ranges and nothing else."""
-    from calibration.choose import choose
-    from calibration.images import read_batches
-    from calibration.measure import measure
-    from calibration.read_graph import read_graph
-    from calibration.resume import batch_size
-    from export.quantization.placement import head
-    from export.quantize import quantize
-
-    def work() -> bytes:
-        graph, spec = read_graph(arena.bundle), arena.bundle.manifest.image
-        files, _ = choose_images(arena.calibration, arena.images)
-        batches = read_batches(files, spec, batch_size(graph, spec))
-        ranges = choose(measure(graph, (b.images for b in batches)), "minmax", placement.grid)
-        return _bytes(quantize(graph, ranges, placement, head(graph)))
-
-    return work
-
-
-def recipe(arena: Arena, placement: Placement, layout: str) -> Callable[[], bytes]:
-    """Return the work of `python -m export --precision int8`, by the functions of its own line."""
-    from calibration.calibrate import Order, calibrate
-    from calibration.equalize import equalize
-    from calibration.read_graph import read_graph
-    from export.variants.fit_head import prepare_head_fit
-    from export.variants.made import Form
-    from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
-
-    def work() -> bytes:
-        graph, spec = read_graph(arena.bundle), arena.bundle.manifest.image
-        screen, form = Screen(quiet=True), Form(image=spec, pixels=layout, stamp=_bytes)
-        part = arena.folder / f"{os.getpid()}.part"
-        order = Order(data=arena.calibration, checkpoint=part, images=arena.images)
-        measured = calibrate(graph, spec, order, screen).ranges
-        equalized = equalize(graph, measured.peaks)
-        files, _ = choose_images(arena.calibration, arena.images)
-        how = Int8Recipe(
-            equalized=equalized,
-            ranges=measured,
-            form=form,
-            vnni=True,
-            half_rest=False,
-            unsafe=(),
-            head_fit=prepare_head_fit(equalized, files, form, screen),
+        Raises:
+            subprocess.CalledProcessError: if it fails.
+        """
+        given = [str(arena.bundle / "model.onnx"), str(arena.folder / "images.npy")]
+        if self.ours:
+            given = [str(arena.bundle), str(arena.data / "train"), str(arena.images)]
+        script = HERE / f"quantize_with_{'ours' if self.ours else 'peer'}.py"
+        run = subprocess.run(
+            [self.python, script, self.name, *given, output],
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        make = make_tensorrt if placement is TENSORRT else make_cpu
-        return make(how, {}, screen).data
-
-    return work
-
-
-def _bytes(graph: ir.Model) -> bytes:
-    data: bytes = ir.to_proto(graph).SerializeToString()
-    return data
-
-
-OURS: dict[str, Callable[[Arena], Callable[[], bytes]]] = {
-    f"ours {name} {placement.name}": partial(make, placement=placement)
-    for placement in (TENSORRT, ONNXRUNTIME)
-    for name, make in (
-        ("plain", plain),
-        ("recipe", partial(recipe, layout="")),
-        ("pixels", partial(recipe, layout="NCHW")),
-    )
-}
+        *_, seconds, peak_mib = run.stdout.split()
+        return float(seconds), float(peak_mib)
 
 
 def contestants(nncf: str, modelopt: str) -> list[Contestant]:
     """Return who takes part, given the Pythons that have NNCF and ModelOpt."""
     pythons = {"onnxruntime": sys.executable, "NNCF": nncf, "ModelOpt": modelopt}
-    ours = [
-        Contestant(name=name, target="tensorrt" if "tensorrt" in name else "cpu", ours=True)
-        for name in OURS
-    ]
+    ours = [Contestant(name=name, python=sys.executable, ours=True) for name in OURS]
     return ours + [
-        Contestant(
-            name=name,
-            target="tensorrt" if name.startswith("ModelOpt") else "cpu",
-            python=pythons[name.split()[0]],
-        )
-        for name in PEERS
+        Contestant(name=name, python=pythons[name.split()[0]], ours=False) for name in PEERS
     ]
-
-
-def compete(contestant: Contestant, arena: Arena, jury: Jury) -> Outcome:
-    """Return how a contestant does on a model."""
-    who = partial(Outcome, name=contestant.name, target=contestant.target)
-    if not contestant.python:
-        return who(error="no Python that has it was named")
-    output = arena.folder / "quantized.onnx"
-    output.unlink(missing_ok=True)
-    if contestant.ours:
-        given = [str(arena.bundle.folder), str(arena.folder), "--images", str(arena.images)]
-        command = [__file__, *given, "--only", contestant.name]
-    else:
-        given = [str(arena.model), str(arena.folder / "images.npy"), str(output)]
-        command = [str(HERE / "quantize_with_peer.py"), contestant.name, *given]
-    answer, peak_mib, error = run([contestant.python, *command])
-    if error:
-        return who(error=error)
-    sqnr_db, agreement, drop = jury.judge(output, as_written=contestant.target == "tensorrt")
-    return who(
-        sqnr_db=sqnr_db,
-        agreement=agreement,
-        drop_points=drop,
-        seconds=answer,
-        peak_mib=peak_mib,
-    )
-
-
-def run(command: Sequence[str]) -> tuple[float, float, str]:
-    """Return the number that a child prints last, its peak memory in MiB, and why it failed."""
-    with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
-        assert child.stdout is not None
-        lines = child.stdout.read().split()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.stdout.close()
-        child.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        if child.returncode:
-            last = [line for line in said.read().splitlines() if line.strip()][-1:]
-            return 0.0, 0.0, " ".join(last)[:200] or f"exit status {child.returncode}"
-    return float(lines[-1]), usage.ru_maxrss / 1024, ""
 
 
 class Jury:
     """Images that no contestant has seen, and what the float32 model says of them."""
 
     def __init__(self, arena: Arena) -> None:
-        spec, labels = arena.bundle.manifest.image, list(arena.bundle.manifest.labels)
-        files, _ = choose_images(arena.test, 10**6)
-        names = [file.path.parent.name for file in files]
+        manifest = Bundle.load(arena.bundle).manifest
+        files, _ = choose_images(arena.data / "test", 10**6)
+        names, labels = [file.path.parent.name for file in files], list(manifest.labels)
         known = set(names) <= set(labels)
         self.images = {
-            layout: np.stack([load_image(file.path, spec, layout) for file in files])
+            layout: np.stack([load_image(file.path, manifest.image, layout) for file in files])
             for layout in ("", "NCHW")
         }
         self.classes = np.array([labels.index(name) for name in names]) if known else None
-        self.reference = self._logits(arena.model, as_written=True)
+        self.reference = self._logits(arena.bundle / "model.onnx", as_written=True)
 
-    def judge(self, model: Path, *, as_written: bool) -> tuple[float, float, float | None]:
-        """Return SQNR in decibel, agreement from 0 to 1, and the drop of top-1 in points."""
+    def judge(self, model: Path, *, as_written: bool) -> list[str]:
+        """Return SQNR in decibel, the drop of top-1 in points, and agreement in percent."""
         logits = self._logits(model, as_written=as_written)
         found = score_logits(self.reference, logits)
-        drop = None
+        drop = "-"
         if self.classes is not None:
-            before, after = (
-                100 * float((each.argmax(1) == self.classes).mean())
-                for each in (self.reference, logits)
-            )
-            drop = before - after
-        return found.sqnr_db, found.top1_agreement, drop
+            before, after = (each.argmax(1) == self.classes for each in (self.reference, logits))
+            drop = f"{100 * (before.mean() - after.mean()):+.2f}"
+        return [f"{found.sqnr_db:.1f}", drop, f"{100 * found.top1_agreement:.2f}"]
 
     def _logits(self, model: Path, *, as_written: bool) -> NDArray[np.float32]:
-        import onnxruntime
-
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.disable_quant_qdq", str(int(as_written)))
@@ -285,11 +165,41 @@ class Jury:
         return np.concatenate([session.run(None, {given.name: piece})[0] for piece in pieces])
 
 
+def compete(contestant: Contestant, arena: Arena, jury: Jury) -> list[str]:
+    """Return the contestant's line of the table; or its name, and why it has no figures."""
+    name = f"{'ours ' if contestant.ours else ''}{contestant.name}"
+    if not contestant.python:
+        return [name, "no Python that has it was named"]
+    output = arena.folder / "quantized.onnx"
+    try:
+        seconds, peak_mib = contestant.quantize(arena, output)
+    except subprocess.CalledProcessError as error:
+        said = [line for line in error.stderr.splitlines() if line.strip()]
+        return [name, said[-1][:200] if said else f"exit status {error.returncode}"]
+    judged = jury.judge(output, as_written=contestant.for_tensorrt)
+    return [name, *judged, f"{seconds:.2f}", f"{peak_mib:.0f}"]
+
+
+def show(lines: Sequence[Sequence[str]]) -> str:
+    """Return the table, and below it who could not take part."""
+    header = ["quantizer", "SQNR dB", "drop", "same top-1 %", "cpu s", "peak MiB"]
+    table = text_table(header, [line for line in lines if len(line) == len(header)])
+    return "\n".join([table, *(": ".join(line) for line in lines if len(line) == 2)])
+
+
+def arenas(bundle: Path, data: Path, folder: Path, images: int) -> Iterator[Arena]:
+    """Yield the bundle on its data, and the embedded digits classifier on scans."""
+    yield Arena(bundle=bundle, data=data, images=images, folder=folder)
+    digits, scans = folder / "digits", folder / "scans"
+    words = ["resnet20-digits", "--onnx", "--parity-budget", "1", "--output", str(digits)]
+    command = [sys.executable, "-m", "export", *words]
+    subprocess.run(command, check=True, capture_output=True, cwd=HERE.parent)
+    write_digits(scans)
+    yield Arena(bundle=digits, data=scans, images=images, folder=folder)
+
+
 def write_digits(folder: Path) -> None:
     """Write the scans, as PNG files: train/CLASS/0000.png ... and test/..., one third held out."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))  # as train_digits.py splits
     third = len(order) // 3
@@ -301,85 +211,27 @@ def write_digits(folder: Path) -> None:
             Image.fromarray(pixels).save(path)
 
 
-def arenas(bundle: Path, data: Path, folder: Path, images: int) -> Iterator[Arena]:
-    """Yield the bundle on its data, and the embedded digits classifier on scans."""
-    first, second = folder / "first", folder / "second"
-    for home in (first, second):
-        home.mkdir()
-    (first / "data").symlink_to(data.resolve())
-    yield prepare(Arena(bundle=Bundle.load(bundle), folder=first, images=images))
-    write_digits(second / "data")
-    words = ["resnet20-digits", "--onnx", "--parity-budget", "1", "--output", str(second / "b")]
-    command = [sys.executable, "-m", "export", *words]
-    subprocess.run(command, check=True, capture_output=True, cwd=HERE.parent)
-    yield prepare(Arena(bundle=Bundle.load(second / "b"), folder=second, images=images))
-
-
-def prepare(arena: Arena) -> Arena:
-    """Return the arena, its images preprocessed for those that cannot read files."""
-    files, _ = choose_images(arena.calibration, arena.images)
-    spec = arena.bundle.manifest.image
-    np.save(arena.folder / "images.npy", np.stack([load_image(f.path, spec) for f in files]))
-    return arena
-
-
-def show(outcomes: Sequence[Outcome]) -> str:
-    """Return the table."""
-
-    def cell(value: float | None, form: str) -> str:
-        return "-" if value is None else f"{value:{form}}"
-
-    rows = [
-        [
-            outcome.name,
-            cell(outcome.sqnr_db, ".1f"),
-            cell(outcome.drop_points, "+.2f"),
-            cell(outcome.agreement and 100 * outcome.agreement, ".2f"),
-            cell(outcome.seconds, ".1f"),
-            cell(outcome.peak_mib, ".0f"),
-        ]
-        for outcome in outcomes
-    ]
-    header = ["quantizer", "SQNR dB", "drop", "same top-1 %", "cpu s", "peak MiB"]
-    missing = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
-    return "\n".join([text_table(header, rows), *missing])
-
-
-def main(  # noqa: PLR0913  (its command line)
+def main(
     bundle: Annotated[Path, typer.Argument(help="Made by python -m export auto --weights ...")],
     data: Annotated[Path, typer.Argument(help="Made by scripts/prepare_elpv.py: train and test.")],
     images: Annotated[int, typer.Option(min=40, help="To calibrate on.")] = 256,
     nncf_python: Annotated[str, typer.Option(help="A Python that has NNCF.")] = "",
     modelopt_python: Annotated[str, typer.Option(help="A Python that has ModelOpt.")] = "",
     names: Annotated[str, typer.Option(help="Only whom this pattern finds.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    only: Annotated[str, typer.Option(hidden=True, help="Run one; DATA is its folder.")] = "",
 ) -> None:
     """Compare quantizers by accuracy, seconds and memory."""
-    if only:
-        work = OURS[only](Arena(bundle=Bundle.load(bundle), folder=data, images=images))
-        start = time.process_time()
-        (data / "quantized.onnx").write_bytes(work())
-        print(time.process_time() - start)
-        return
-    found: dict[str, list[Outcome]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for arena in arenas(bundle, data, Path(folder), images):
-            name = arena.bundle.manifest.model.name
-            jury = Jury(arena)
-            found[name] = []
+            arena.save_images()
+            jury, lines = Jury(arena), []
             for contestant in contestants(nncf_python, modelopt_python):
                 if re.search(names, contestant.name):
-                    print(f"{name}: {contestant.name} ...", file=sys.stderr)
-                    found[name].append(compete(contestant, arena, jury))
-            if not as_json:
-                print(f"{name}: {images} images to calibrate, {len(jury.reference)} to judge by\n")
-                print(f"{show(found[name])}\n")
-    if as_json:
-        outcomes = {name: [asdict(each) for each in of_model] for name, of_model in found.items()}
-        print(json.dumps({"images": images, "models": outcomes}, indent=2))
-    else:
-        print(GOALS)
+                    print(f"{arena.bundle.name}: {contestant.name} ...", file=sys.stderr)
+                    lines.append(compete(contestant, arena, jury))
+            judged_by = len(jury.reference)
+            print(f"{arena.bundle.name}: {images} images to calibrate, {judged_by} to judge by\n")
+            print(f"{show(lines)}\n")
+    print(GOALS)
 
 
 if __name__ == "__main__":
