@@ -12,6 +12,9 @@ from runtime.verify import Check, verify
 
 __all__ = ["check_bundle"]
 
+_INTEGRITY = "files, inputs, outputs and labels are as published"
+_GOLDEN = "recorded inputs are answered as PyTorch answered them"
+
 
 def check_bundle(bundle: Bundle) -> tuple[Finding, ...]:
     """Return what became of the bundle's files and contracts, and of each variant's golden vectors.
@@ -34,22 +37,24 @@ def check_bundle(bundle: Bundle) -> tuple[Finding, ...]:
         for name in bundle.manifest.variants
     }
     return (
-        _finding("integrity", "bundle", files, "all"),
-        *(_finding("golden", name, found, "all") for name, found in variants.items()),
+        _finding("integrity", "bundle", files, _INTEGRITY),
+        *(_finding("golden", name, found, _GOLDEN) for name, found in variants.items()),
     )
 
 
-def _finding(area: str, subject: str, checks: Sequence[Check], gate: str) -> Finding:
+def _finding(area: str, subject: str, checks: Sequence[Check], kept_promise: str) -> Finding:
     kept = sum(check.passed for check in checks)
     broken = next((check for check in checks if not check.passed), None)
-    remark = f"{broken.name}: {broken.given}; expected {broken.expected}" if broken else ""
+    remark = (
+        f"{broken.name}: {broken.given}; expected {broken.expected}" if broken else kept_promise
+    )
     if not checks:
         remark = "not run, because the file is not what was published"
     return Finding(
         area=area,
         subject=subject,
         measured=f"{kept} of {len(checks)}",
-        gate=gate,
+        gate="all",
         status=PASS if checks and broken is None else FAIL,
         value=float(kept),
         unit="checks",

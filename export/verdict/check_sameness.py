@@ -25,7 +25,7 @@ _BATCH = 32
 def check_sameness(
     bundle: Bundle, classifier: Classifier, files: list[Path], screen: Screen
 ) -> Finding:
-    """Return on how many images fp32 gives another class than the module it was exported from.
+    """Return on how many images fp32 gives the class of the module it was exported from.
 
     Args:
         bundle: the bundle.
@@ -51,12 +51,12 @@ def check_sameness(
     return Finding(
         area="best class",
         subject="fp32",
-        measured=f"{len(files) - same} of {len(files)}",
-        gate="0",
+        measured=f"{same} of {len(files)}",
+        gate="all",
         status=FAIL if same < len(files) else PASS,
         value=100 * share.value,
         low=100 * share.low,
         high=100 * share.high,
         unit="%",
-        remark="labelled images that PyTorch gives another class",
+        remark="labelled images that PyTorch gives the same class",
     )

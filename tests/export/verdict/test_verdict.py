@@ -59,8 +59,15 @@ def test_every_question_is_answered_for_every_variant(judged):
 
 
 def test_pytorch_is_asked_about_the_labelled_images_when_it_is_named(judged):
-    remarks = [f["remark"] for f in judged[1]["findings"] if f["area"] == "best class"]
-    assert any("labelled images" in remark for remark in remarks)
+    (found,) = [f for f in judged[1]["findings"] if f["remark"].startswith("labelled images")]
+    assert (found["area"], found["measured"], found["gate"]) == ("best class", "120 of 120", "all")
+    assert found["low"] < found["value"] <= found["high"]
+
+
+def test_what_was_kept_is_told_in_words(judged):
+    remarks = {f["area"]: f["remark"] for f in judged[1]["findings"]}
+    assert "as published" in remarks["integrity"]
+    assert "as PyTorch answered them" in remarks["golden"]
 
 
 def test_the_report_holds_all_that_was_measured(judged):
