@@ -2,7 +2,7 @@
 
 import sys
 
-from runtime.terminal import guard
+from runtime.guard import guard
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-from runtime.terminal import guard
+from runtime.guard import guard
 
 # What importing torch leaves for the collector is next to nothing; looking for it takes 0.6 s.
 gc.disable()

@@ -11,7 +11,7 @@ gc.set_threshold(100_000)
 def main() -> int:
     """Run the command line. Everything is imported inside, where Ctrl-C is one line, too."""
     try:
-        from runtime.terminal import guard
+        from runtime.guard import guard
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n")
         return 130

@@ -23,9 +23,9 @@ from types import ModuleType
 import typer
 
 from runtime.errors import OptionError
-from runtime.terminal import guard, run
+from runtime.guard import INTERRUPTED, guard
 
-__all__ = ["NO_WORDS", "Program", "join_words", "run_program", "split_words"]
+__all__ = ["NO_WORDS", "Program", "join_words", "run", "run_program", "split_words"]
 
 NO_WORDS = "-"
 """Stands for an option of several words that is given alone."""
@@ -60,6 +60,38 @@ def _run(program: Program, words: list[str]) -> int:
     for module in modules.values() if len(modules) == 1 else ():
         words = join_words(words, getattr(module, "WORD_LISTS", {}))
     return run(app, program.name, words)
+
+
+def run(app: typer.Typer, program: str, argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status.
+
+    Args:
+        app: made with rich_markup_mode=None and pretty_exceptions_enable=False; its commands
+            return None or an exit status.
+        program: how it was called, for usage lines: "python -m runtime".
+        argv: the arguments; by default those of the process.
+    """
+    return guard(lambda: _call(app, program, sys.argv[1:] if argv is None else argv))
+
+
+def _call(app: typer.Typer, program: str, argv: Sequence[str]) -> int:
+    try:
+        status = app(list(argv), prog_name=program, standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else program
+        message = " ".join(error.format_message().split())
+        stop = "" if message.endswith((".", "?")) else "."
+        raise OptionError(f"{message}{stop} See: {command} --help") from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, BrokenPipeError):  # what Typer makes of it
+            raise exit_.__context__ from None
+        raise
+    if status == INTERRUPTED:  # Typer turns the exception into the status
+        raise KeyboardInterrupt
+    return status if isinstance(status, int) else 0
 
 
 def _make_app(program: Program, modules: Mapping[str, ModuleType]) -> typer.Typer:

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from runtime.terminal import Screen, run
+from runtime.command_line import run
+from runtime.terminal import Screen
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

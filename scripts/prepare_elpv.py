@@ -31,10 +31,11 @@ from typing import Annotated
 import typer
 
 from export.training.split import PARTS, Shares, split
+from runtime.command_line import run
 from runtime.errors import BackendMissingError, BundleError, OptionError
 from runtime.publishing.staging import staging
 from runtime.table import text_table
-from runtime.terminal import Screen, run
+from runtime.terminal import Screen
 
 PACKAGE = "elpv-dataset"
 SHARES = Shares(val=0.10, test=0.20)

@@ -10,7 +10,8 @@ import typer
 from export.arguments import Json, Quiet, require_extra
 from runtime.arguments import Folder
 from runtime.errors import OptionError, VerdictError
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["diverge"]
 

@@ -25,7 +25,8 @@ from export.load_arguments import LoadArguments
 from export.variants.arguments import VARIANT_WORDS, PrecisionArguments
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments, TimingCache
 from runtime.errors import OptionError
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from export.delivery.edge import Edge

@@ -27,7 +27,8 @@ from export.arguments import (
 )
 from export.load_options import LoadOptions
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["plan"]
 

@@ -10,7 +10,8 @@ import typer
 
 from runtime.arguments import NAMES, Engines, Folder, Json, Quiet, Variants
 from runtime.command_line import split_words
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["bench"]
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from runtime.arguments import Folder, Json, Quiet
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["classify"]
 

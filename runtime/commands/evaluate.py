@@ -19,7 +19,8 @@ from runtime.arguments import (
     Variants,
 )
 from runtime.command_line import split_words
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["evaluate"]
 

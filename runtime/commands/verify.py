@@ -8,7 +8,8 @@ import typer
 
 from runtime.arguments import NAMES, Folder, Json, Provider
 from runtime.command_line import split_words
-from runtime.terminal import Screen, instant_interrupt
+from runtime.guard import instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["verify"]
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
+from runtime.guard import instant_interrupt
 from runtime.serving.application import build_application
 from runtime.serving.keep_current import Keeper, put_to_work
 from runtime.serving.listen import answer_until_stopped, bind
@@ -16,7 +17,7 @@ from runtime.serving.metrics import Metrics
 from runtime.serving.models import Models, Order, Source, open_all
 from runtime.serving.open_model import OpenModel
 from runtime.serving.place import Place, warn_of_strangers
-from runtime.terminal import Screen, instant_interrupt
+from runtime.terminal import Screen
 
 __all__ = ["serve"]
 

@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from runtime.arguments import NAMES
 from runtime.cli import main
-from runtime.command_line import NO_WORDS, Program, join_words, run_program, split_words
+from runtime.command_line import NO_WORDS, Program, join_words, run, run_program, split_words
 from runtime.errors import OptionError
 
 LISTS = {"--rtx": re.compile(r"(?:sm\d+)?"), "--batch": re.compile(r"\d+")}
@@ -97,3 +98,61 @@ def test_only_the_named_command_is_imported():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "['runtime.commands.verify']"
+
+
+@pytest.fixture
+def app():
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    @app.command()
+    def greet(name: str, times: int = 1) -> None:
+        sys.stdout.write(f"hello {name}\n" * times)
+
+    @app.command()
+    def stop(status: int) -> int:
+        if status == 130:
+            raise KeyboardInterrupt
+        return status
+
+    return app
+
+
+def test_command_runs(app, capsys):
+    assert run(app, "prog", ["greet", "Ada", "--times", "2"]) == 0
+    assert capsys.readouterr() == ("hello Ada\nhello Ada\n", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "error: Missing command. See: prog --help"),
+        (["great"], r"error: No such command 'great'\. Did you mean 'greet'\? See: prog --help"),
+        (["greet"], "error: Missing argument '(?i:name)'. See: prog greet --help"),
+        (["greet", "a", "--time", "1"], "error: No such option: --time .* See: prog greet --help"),
+        (["greet", "a", "--times", "x"], "error: Invalid value for '--times': .* See: prog greet"),
+    ],
+)
+def test_wrong_usage_is_one_line(app, capsys, argv, message):
+    assert run(app, "prog", argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert re.match(message, err)
+
+
+def test_status_a_command_returns_is_the_programs(app):
+    assert run(app, "prog", ["stop", "3"]) == 3
+
+
+def test_interruption_within_a_command_is_one_line(app, capsys):
+    assert run(app, "prog", ["stop", "130"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_help_goes_to_stdout_in_plain_text_of_80_columns(app, capsys):
+    assert run(app, "prog", ["greet", "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Usage: prog greet")
+    assert err == ""
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= 80

@@ -10,123 +10,11 @@ import termios
 from pathlib import Path
 
 import pytest
-import typer
 
-from runtime.errors import BundleError, VerdictError
-from runtime.terminal import Screen, guard, printable, run
+from runtime.errors import BundleError
+from runtime.terminal import Screen, printable
 
 ROOT = Path(__file__).parents[2]
-
-
-def raising(error):
-    def work():
-        raise error
-
-    return work
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "line"),
-    [
-        (BundleError("no bundle"), 2, "error: no bundle"),
-        (VerdictError("the answer is no"), 1, "error: the answer is no"),
-        (KeyboardInterrupt(), 130, "error: interrupted"),
-        (OSError(28, "No space left on device", "a/b"), 2, "error: No space left on device: a/b"),
-        (PermissionError(13, "Permission denied"), 2, "error: Permission denied"),
-        (OSError("odd"), 2, "error: odd"),
-        (MemoryError(), 2, "error: out of memory; end other programs, or give it less at once"),
-        (BundleError("two\nlines\x1b[2J"), 2, r"error: two\nlines\x1b[2J"),
-    ],
-)
-def test_failure_is_one_line_and_a_status(capsys, error, status, line):
-    assert guard(raising(error)) == status
-    assert capsys.readouterr() == ("", line + "\n")
-
-
-def test_interruption_that_a_library_took_for_something_else_is_one(capsys):
-    def work():
-        try:
-            try:
-                raise KeyboardInterrupt
-            except KeyboardInterrupt as error:
-                raise ImportError("initialization failed") from error
-        except ImportError:
-            raise BundleError("the library is missing") from None
-
-    assert guard(work) == 130
-    assert capsys.readouterr().err == "error: interrupted\n"
-
-
-def test_reader_that_left_is_not_talked_about(capsys):
-    assert guard(raising(BrokenPipeError())) == 141
-    assert capsys.readouterr() == ("", "")
-
-
-def test_fault_of_the_program_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        guard(raising(ZeroDivisionError()))
-
-
-def test_status_of_the_work_is_returned():
-    assert guard(lambda: 7) == 7
-
-
-@pytest.fixture
-def app():
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-    @app.command()
-    def greet(name: str, times: int = 1) -> None:
-        sys.stdout.write(f"hello {name}\n" * times)
-
-    @app.command()
-    def stop(status: int) -> int:
-        if status == 130:
-            raise KeyboardInterrupt
-        return status
-
-    return app
-
-
-def test_command_runs(app, capsys):
-    assert run(app, "prog", ["greet", "Ada", "--times", "2"]) == 0
-    assert capsys.readouterr() == ("hello Ada\nhello Ada\n", "")
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        ([], "error: Missing command. See: prog --help"),
-        (["great"], r"error: No such command 'great'\. Did you mean 'greet'\? See: prog --help"),
-        (["greet"], "error: Missing argument '(?i:name)'. See: prog greet --help"),
-        (["greet", "a", "--time", "1"], "error: No such option: --time .* See: prog greet --help"),
-        (["greet", "a", "--times", "x"], "error: Invalid value for '--times': .* See: prog greet"),
-    ],
-)
-def test_wrong_usage_is_one_line(app, capsys, argv, message):
-    assert run(app, "prog", argv) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert re.match(message, err)
-
-
-def test_status_a_command_returns_is_the_programs(app):
-    assert run(app, "prog", ["stop", "3"]) == 3
-
-
-def test_interruption_within_a_command_is_one_line(app, capsys):
-    assert run(app, "prog", ["stop", "130"]) == 130
-    assert capsys.readouterr().err == "error: interrupted\n"
-
-
-def test_help_goes_to_stdout_in_plain_text_of_80_columns(app, capsys):
-    assert run(app, "prog", ["greet", "--help"]) == 0
-    out, err = capsys.readouterr()
-    assert out.startswith("Usage: prog greet")
-    assert err == ""
-    assert "\x1b" not in out
-    assert max(map(len, out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -262,77 +150,11 @@ def test_pipe_gets_no_control_codes():
     assert "\r" not in err
 
 
-ENDLESS = """
-import sys
-from runtime.terminal import Screen, guard
-def work():
-    while True:
-        Screen().result("line " * 1000)
-sys.exit(guard(work))
-"""
-SHORT = """
-import sys
-from runtime.terminal import Screen, guard
-def work():
-    Screen().result("猫")
-    return 0
-sys.exit(guard(work))
-"""
-
-
-def test_reader_that_leaves_ends_the_program_quietly():
-    child = run_child(ENDLESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    child.stdout.readline()
-    child.stdout.close()
-    assert child.stderr.read() == ""
-    child.stderr.close()
-    assert child.wait() == 141
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
-@pytest.mark.parametrize("code", [SHORT, ENDLESS])
-def test_full_disk_under_stdout_is_one_line(code):
-    with open("/dev/full", "w") as full:
-        child = run_child(code, stdout=full, stderr=subprocess.PIPE)
-        _, err = child.communicate()
-    assert child.returncode == 2
-    assert err == "error: No space left on device\n"
-
-
-@pytest.mark.parametrize(("closed", "out", "err"), [(1, "", "note\n"), (2, "word\n", "")])
-def test_closed_stream_takes_what_is_written_and_no_other_file_gets_its_number(
-    tmp_path, closed, out, err
-):
-    code = f"""
-import os, sys
-from runtime.terminal import Screen, guard
-def work():
-    with open({str(tmp_path / "file")!r}, "w"):
-        os.write({closed}, b"of a native library")
-    Screen().note("note")
-    Screen().result("word")
-    return 0
-sys.exit(guard(work))
-"""
-    child = run_child(
-        code, preexec_fn=lambda: os.close(closed), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert child.communicate() == (out, err)
-    assert child.returncode == 0
-    assert (tmp_path / "file").read_text() == ""
-
-
-def test_letter_the_encoding_lacks_is_escaped():
-    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    child = run_child(SHORT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
-    assert child.communicate() == ("\\u732b\n", "")
-    assert child.returncode == 0
-
-
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_json_is_json_whatever_the_encoding_lacks(encoding):
     code = """
-from runtime.terminal import Screen, guard
+from runtime.guard import guard
+from runtime.terminal import Screen
 guard(lambda: Screen(json=True).document({"image": "\\xfc\\U0001f600"}) or 0)
 """
     env = {**os.environ, "PYTHONIOENCODING": encoding}
