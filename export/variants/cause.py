@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from export.verdict.gates import FAIL
 from runtime.judgement import Judgement
 
-__all__ = ["Cause", "Diagnosis", "name_causes"]
+__all__ = ["Cause", "Diagnosis", "name_causes", "takes_half_away"]
 
 _LEAST_GAIN_DB = 3.0
 """Half of the noise: what takes less of it away explains little."""
@@ -34,6 +34,8 @@ class Cause:
     """Other things that may be done instead, as far as the images tell."""
     explains: bool = False
     """The variant fails because of it."""
+    shown: bool = False
+    """By other evidence it is amiss, whether or not the variant fails because of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +52,26 @@ def name_causes(as_it_is: Judgement, causes: Sequence[Cause]) -> Diagnosis:
     """Return the diagnosis: which causes explain the failure.
 
     That is what keeps its gate with them mended, with half of the noise gone at least, and no
-    more than twice the noise of the best.
+    more than twice the noise of the best. Of what is amiss anyway the gate alone is asked, and
+    the best.
 
     Args:
         as_it_is: the variant that fails.
-        causes: all that were tried, the one that says most first. What other evidence says explains
-            it still does.
+        causes: all that were tried, the one that says most first.
     """
     reached = [cause.judgement.sqnr_db for cause in causes if cause.judgement is not None]
-    least = max([as_it_is.sqnr_db + _LEAST_GAIN_DB, *(db - _AS_GOOD_DB for db in reached)])
-    told = (
-        dataclasses.replace(cause, explains=cause.explains or _mends(cause.judgement, least))
-        for cause in causes
-    )
+    near_best = max(reached, default=0.0) - _AS_GOOD_DB
+    told = []
+    for cause in causes:
+        judgement = cause.judgement
+        explains = cause.shown
+        if judgement is not None:
+            mends = judgement.status != FAIL and judgement.sqnr_db >= near_best
+            explains = mends and (cause.shown or takes_half_away(judgement, as_it_is))
+        told.append(dataclasses.replace(cause, explains=explains))
     return Diagnosis(as_it_is=as_it_is, causes=tuple(told))
 
 
-def _mends(judgement: Judgement | None, least_db: float) -> bool:
-    return judgement is not None and judgement.status != FAIL and judgement.sqnr_db >= least_db
+def takes_half_away(judgement: Judgement, as_it_is: Judgement) -> bool:
+    """Return whether a variant has half of another one's noise at most."""
+    return judgement.sqnr_db >= as_it_is.sqnr_db + _LEAST_GAIN_DB

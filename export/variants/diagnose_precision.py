@@ -10,9 +10,10 @@
     sensitive layer          one node needs more than 8 bits, whatever its range
 
 Whether images are prepared as the model wants them is asked of float32 (`find_preparation`): what
-is wrong there is wrong in every precision, and told alone. All others are tried on the variant,
-made anew with one thing done otherwise (`try_int8`, `try_float16`); of those that explain the
-failure equally well the first is named, and the others with it.
+is wrong there is wrong in every precision, and told alone where that takes the noise away.
+All others are tried on the variant, made anew with one thing done otherwise (`try_int8`,
+`try_float16`); of those that explain the failure equally well the first is named, and the others
+with it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import onnx_ir as ir
 from calibration.images import ImageFile
 from export.load import Classifier
 from export.variants.bench import Bench
-from export.variants.cause import Cause, Diagnosis, name_causes
+from export.variants.cause import Cause, Diagnosis, name_causes, takes_half_away
 from export.variants.evaluation import Evaluation
 from export.variants.find_preparation import Model, Preparation, find_preparation
 from export.variants.judge import is_ranked
@@ -34,6 +35,7 @@ from export.variants.made import Form, MadeVariant
 from export.variants.make_int8 import Int8Recipe
 from export.variants.try_float16 import float16_for, leave_in_float32
 from export.variants.try_int8 import Int8Trials
+from export.verdict.gates import FAIL
 from runtime.image_spec import ImageSpec
 from runtime.judgement import Judgement
 from runtime.terminal import Screen
@@ -76,11 +78,11 @@ def diagnose_precision(
     for made in failed:
         with screen.step("diagnose") as step:
             bench = _bench(setting, setting.form)
-            if preparation is not None:
-                causes = [_prepared(preparation, _prepare(made, setting, preparation.image))]
-            else:
-                causes = _try_all(made, setting, bench, screen)
-            diagnosis = name_causes(bench.judge(made), causes)
+            as_it_is = bench.judge(made)
+            causes = [_try_preparation(made, setting, preparation)] if preparation else []
+            if not any(_suffices(cause, as_it_is) for cause in causes):
+                causes += _try_all(made, setting, bench, screen)
+            diagnosis = name_causes(as_it_is, causes)
             first = next(
                 (each.name for each in diagnosis.causes if each.explains), "no usual cause"
             )
@@ -123,15 +125,24 @@ def _try_all(made: MadeVariant, setting: Setting, bench: Bench, screen: Screen) 
     ]
 
 
-def _prepared(preparation: Preparation, judgement: Judgement | None) -> Cause:
+def _suffices(cause: Cause, as_it_is: Judgement) -> bool:
+    """Return whether nothing else need be tried."""
+    judgement = cause.judgement
+    if judgement is None:
+        return True
+    return judgement.status != FAIL and takes_half_away(judgement, as_it_is)
+
+
+def _try_preparation(made: MadeVariant, setting: Setting, preparation: Preparation) -> Cause:
+    """Return what comes of the preparation that the model wants."""
     return Cause(
         name=preparation.kind,
         tried=preparation.change,
-        judgement=judgement,
+        judgement=_prepare(made, setting, preparation.image),
         cure=preparation.cure,
         evidence=preparation.evidence,
         as_good=preparation.as_good,
-        explains=True,
+        shown=True,
     )
 
 

@@ -62,19 +62,25 @@ def _tried(name: str, judgement: Judgement, diagnosis: Diagnosis) -> Iterator[st
 def _told(diagnosis: Diagnosis, before: list[str]) -> list[str]:
     """Return what explains the failure; nothing if another variant's was explained by the same."""
     explaining = _explaining(diagnosis)
-    if not explaining:
-        return []
-    cause = explaining[0]
-    lines = [*_wrapped(f"explained by {cause.name}: {cause.tried}", ""), *_wrapped(cause.evidence)]
-    others = [*cause.as_good, *(f"{each.name}: {each.tried}" for each in explaining[1:])]
-    if others:
-        more = f"; and {len(others) - _AS_GOOD} more" if len(others) > _AS_GOOD else ""
-        lines += _wrapped(f"not to be told from: {'; '.join(others[:_AS_GOOD])}{more}")
-    lines += _wrapped(f"what to do: {cause.cure}")
+    lines = list[str]()
+    for cause in explaining[:1]:
+        also = tuple(f"{each.name}: {each.tried}" for each in explaining[1:])
+        lines += _cause(f"explained by {cause.name}", cause, also)
+    for cause in diagnosis.causes:
+        if cause.shown and not cause.explains:
+            lines += _cause(f"not the reason, but amiss: {cause.name}", cause, ())
     if lines == before:
         return []
     before[:] = lines
     return lines
+
+
+def _cause(said: str, cause: Cause, also: tuple[str, ...]) -> list[str]:
+    others = (*cause.as_good, *also)
+    more = f"; and {len(others) - _AS_GOOD} more" if len(others) > _AS_GOOD else ""
+    as_good = f"not to be told from: {'; '.join(others[:_AS_GOOD])}{more}" if others else ""
+    lines = [as_good, cause.evidence, f"what to do: {cause.cure}"]
+    return [*_wrapped(f"{said}: {cause.tried}", ""), *(w for line in lines for w in _wrapped(line))]
 
 
 def _explaining(diagnosis: Diagnosis) -> list[Cause]:

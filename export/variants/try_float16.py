@@ -9,7 +9,6 @@ from export.variants.bench import Bench
 from export.variants.cause import Cause
 from export.variants.made import Form, MadeVariant
 from export.variants.make_float16 import make_float16
-from export.verdict.gates import FAIL
 from runtime.terminal import Screen
 
 __all__ = ["float16_for", "leave_in_float32"]
@@ -48,14 +47,13 @@ def leave_in_float32(made: MadeVariant, form: Form, bench: Bench) -> list[Cause]
     if not new:
         return []
     more = f" and {len(new) - 1} more" if len(new) > 1 else ""
-    judgement = bench.judge(wider)
     cause = Cause(
         name="saturating layer",
         tried=f"'{new[0]}'{more} in float32",
-        judgement=judgement,
+        judgement=bench.judge(wider),
         evidence=f"'{new[0]}' {wider.kept_float[new[0]]}",
         cure="export again with --calibration-data, images like those it is judged by: what does "
         "not fit float16 on them stays in float32",
-        explains=judgement.status != FAIL,
+        shown=True,
     )
     return [cause]
