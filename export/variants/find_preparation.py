@@ -136,6 +136,8 @@ def _by_training(model: Model, judged: Evaluation) -> Preparation | None:
         f"its BatchNorm was trained on values {as_given:.2f} nats from those it is given, and "
         f"{nats:.2f} from these"
     )
+    if len(as_good) > 1:
+        evidence += "; classes would tell more: --eval-data with a folder for each"
     names = tuple(
         other.name if other.kind == change.kind else f"{other.kind}: {other.name}"
         for other, _ in as_good

@@ -40,8 +40,17 @@ def variant_lines(manifest: Manifest) -> Sequence[str]:
                 "anywhere" if variant.placement.endswith("VNNI") else "on x86 with VNNI, and ARM"
             )
             lines.append(f"{name}: laid out for ONNX Runtime; exact {exact}")
-    sources = {v.judgement.source for v in manifest.variants.values() if v.judgement}
-    return [*(f"judged on {source}" for source in sorted(sources)), *lines]
+    judged = {_source(v.judgement): None for v in manifest.variants.values() if v.judgement}
+    return [*judged, *lines]
+
+
+def _source(judgement: Judgement) -> str:
+    """Return what it was judged on, and how right float32 itself is there."""
+    top1 = judgement.top1
+    if top1 is None or not top1.images:
+        return f"judged on {judgement.source}"
+    right = top1.reference_right / top1.images
+    return f"judged on {judgement.source}; float32 is right on {right:.1%}"
 
 
 def _judged(judgement: Judgement) -> tuple[str, str, str, str]:

@@ -228,7 +228,8 @@ def test_a_part_of_the_calibration_folder_is_held_back_and_said(
     data = ("--calibration-data", folder, "--method", "minmax")
     assert export_digits(tmp_path / "b", "--precision", "int8", *data) == 0
     out = capsys.readouterr().out
-    assert f"judged on 20 of 80 images in '{folder}', held back from calibration" in out
+    source = f"20 of 80 images in '{folder}', held back from calibration"
+    assert f"judged on {source}; float32 is right on 100.0%" in out
     assert max(len(line) for line in out.splitlines() if "judged on" not in line) <= 100
     assert json.loads((tmp_path / "b/ranges.json").read_text())["images"] == 60
 
