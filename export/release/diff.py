@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from export.release.contract import (
-    diff_files,
-    diff_judgements,
     diff_labels,
     diff_model,
-    diff_precision,
     diff_preprocessing,
-    diff_sizes,
     diff_tools,
     diff_variants,
 )
 from export.release.difference import Comparison, Difference
 from export.release.model_change import diff_answers, diff_parity, diff_weights
 from export.release.results import Unlike, diff_accuracy, diff_speed
+from export.release.variant_change import diff_files, diff_judgements, diff_precision, diff_sizes
 from export.verdict.gates import FAIL
 from export.verdict.read_gates import Gates
 from runtime.bundle import Bundle
