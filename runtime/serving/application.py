@@ -28,22 +28,20 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from runtime.errors import DeployError, ImageError, RequestError
+from runtime.errors import ImageError, RequestError
 from runtime.serving.body import read_body
 from runtime.serving.classify_upload import classify_upload
 from runtime.serving.encode_answer import encode_answer
 from runtime.serving.guard import Guard
+from runtime.serving.handlers import CLIENT_LEFT, HANDLERS
 from runtime.serving.metrics import CONTENT_TYPE, Metrics
 from runtime.serving.models import Models, Version
 from runtime.serving.options import Limits
 from runtime.serving.parse_request import HEADER_LENGTH, parse_request
-from runtime.serving.respond import as_json, refuse
+from runtime.serving.respond import as_json
 from runtime.serving.unless_gone import unless_gone
 
 __all__ = ["build_application"]
-
-_CLIENT_LEFT = 499
-"""No status of HTTP: what proxies note when the client did not wait for its answer."""
 
 _LARGE_JSON = 1 << 16
 """Bytes; more is parsed in a thread, so that others do not wait for it."""
@@ -75,14 +73,7 @@ def build_application(models: Models, limits: Limits, metrics: Metrics, token: s
 
     application = Starlette(
         routes=_routes(endpoints),
-        exception_handlers={
-            RequestError: _refuse,
-            ImageError: _refuse_image,
-            DeployError: _fail,
-            HTTPException: _refuse_route,
-            ClientDisconnect: _say_nothing,
-            Exception: _fail_unexpectedly,
-        },
+        exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     return Guard(application, limits, metrics, token)
@@ -201,7 +192,7 @@ class _Endpoints:
             status = error.status_code
             raise
         except ClientDisconnect:
-            status = _CLIENT_LEFT
+            status = CLIENT_LEFT
             raise
         finally:
             self.metrics.requests.labels(*labels, str(status)).inc()
@@ -213,30 +204,3 @@ def _release() -> str:
         return metadata.version("resnet-deploy")
     except metadata.PackageNotFoundError:  # run from a checkout
         return "unknown"
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return refuse(error)
-
-
-async def _refuse_image(request: Request, error: Exception) -> Response:
-    return refuse(RequestError(400, str(error)))
-
-
-async def _refuse_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    what = f"{request.method} {request.url.path[:80]}"
-    return refuse(RequestError(error.status_code, f"{what}: {error.detail}"))
-
-
-async def _fail(request: Request, error: Exception) -> Response:
-    return refuse(RequestError(500, str(error)))
-
-
-async def _fail_unexpectedly(request: Request, error: Exception) -> Response:
-    return refuse(RequestError(500, f"unexpected: {type(error).__name__}; see the server's log"))
-
-
-async def _say_nothing(request: Request, error: Exception) -> Response:
-    return Response(status_code=_CLIENT_LEFT)  # nobody is left to read it
