@@ -99,7 +99,8 @@ def drop_interval(images: int, became_wrong: int, became_right: int) -> tuple[fl
     Both answered the same images, so that only those count that changed sides. The interval is
     that of Agresti and Min ("Simple improved confidence intervals for comparing matched
     proportions", 2005): Wald's, after one image was added to those that changed, half a side, and
-    one to the others. It has a width where nothing changed, as it should.
+    one to the others. It has a width where nothing changed, as it should, and ends where no more
+    can be lost or gained.
     """
     if not images:
         return 0.0, -100.0, 100.0
@@ -107,7 +108,8 @@ def drop_interval(images: int, became_wrong: int, became_right: int) -> tuple[fl
     total = images + 2
     centre = lost / total
     spread = _Z * math.sqrt(became_wrong + became_right + 1 - lost * lost / total) / total
-    return 100 * lost / images, 100 * (centre - spread), 100 * (centre + spread)
+    low, high = max(-1.0, centre - spread), min(1.0, centre + spread)
+    return 100 * lost / images, 100 * low, 100 * high
 
 
 ACCURACY_GATES = {

@@ -63,6 +63,8 @@ def test_the_interval_is_that_of_agresti_and_min():
     assert low == pytest.approx(2.1, abs=0.1)
     assert high == pytest.approx(5.9, abs=0.1)
     assert drop_interval(525, 0, 0)[2] == pytest.approx(100 * 1.96 / 527, rel=1e-3)
+    assert drop_interval(3, 3, 0)[2] == 100
+    assert drop_interval(3, 0, 3)[1] == -100
 
 
 @pytest.mark.parametrize(
