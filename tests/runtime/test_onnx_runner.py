@@ -252,3 +252,22 @@ def test_a_model_of_pixels_takes_uint8_and_nothing_else(images):
         runner.logits(images)
     with pytest.raises(BackendError, match=r"expected float32 .* images that are normalised al"):
         OnnxRunner.open(model(MEAN_COLOUR)).logits(pixels)
+
+
+def test_int8_of_opset_21_runs_as_it_is_written():
+    text = """
+        <ir_version: 10, opset_import: ["" : 21]>
+        quantized (float[batch, 1, 4, 4] images) => (float[batch, 1, 2, 2] logits)
+        <float scale = {0.5}, int8 zero = {0}>
+        {
+            rounded = QuantizeLinear(images, scale, zero)
+            restored = DequantizeLinear(rounded, scale, zero)
+            pooled = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (restored)
+            positive = Relu(pooled)
+            rounded_again = QuantizeLinear(positive, scale, zero)
+            logits = DequantizeLinear(rounded_again, scale, zero)
+        }
+    """
+    images = np.arange(-8, 8, dtype=np.float32).reshape(1, 1, 4, 4) / 4
+    runner = OnnxRunner.open(onnx.parser.parse_model(text).SerializeToString())
+    assert runner.logits(images).tolist() == [[[[0, 0], [1, 2]]]]
