@@ -19,7 +19,6 @@ from typing import Annotated
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import typer
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
@@ -34,19 +33,20 @@ from export.fold import fold
 from export.load import LoadOptions, load
 from export.pixels import fold_normalisation
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement, head
-from export.quantization.refit_head import features_as_written, refit_head
+from export.quantization.refit_head import features_as_written, features_in_integers, refit_head
 from export.quantization.weight_scales import clip_nothing, least_error
 from export.quantize import quantize
 from export.recipes import float32
 from runtime.bundle import Bundle
 from runtime.image_spec import ImageSpec
 from runtime.images import load_image
+from runtime.onnx_runner import OnnxRunner
 from runtime.preprocess import normalise
-from runtime.runner import Images
+from runtime.runner import Images, Logits
 from runtime.table import text_table
 from runtime.terminal import Screen
 
-PEAK_IMAGES = 64
+PEAK_IMAGES = 32
 """As `calibration.calibrate` takes for equalizing."""
 BATCH = 16
 
@@ -118,9 +118,8 @@ class Kitchen:
         if not recipe.refit:
             return quantized
         expected = float_logits(graph, list(batches(self.images)))
-        return refit_head(
-            quantized, expected, features_as_written(quantized, batches(arena.calibration))
-        )
+        look = features_as_written if placement is TENSORRT else features_in_integers
+        return refit_head(quantized, expected, look(quantized, batches(arena.calibration)))
 
 
 def batches(images: Images) -> Iterator[Images]:
@@ -128,15 +127,12 @@ def batches(images: Images) -> Iterator[Images]:
     yield from (images[start : start + BATCH] for start in range(0, len(images), BATCH))
 
 
-def run(graph: ir.Model, images: Images, *, as_written: bool) -> NDArray[np.float32]:
+def run(graph: ir.Model, images: Images, *, as_written: bool) -> Logits:
     """Return the logits, with or without ONNX Runtime's integers in the place of the pairs."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.disable_quant_qdq", str(int(as_written)))
-    model = ir.to_proto(graph).SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: batch})[0] for batch in batches(images)])
+    if as_written:
+        return float_logits(graph, list(batches(images)))
+    runner = OnnxRunner.open(ir.to_proto(graph).SerializeToString())
+    return np.concatenate([runner.logits(batch) for batch in batches(images)])
 
 
 def trained_arena(folder: Path, data: Path, images: int) -> Arena:

@@ -24,7 +24,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -35,28 +35,20 @@ from runtime.benchmark.machine import describe_machine
 from runtime.benchmark.show import describe
 from runtime.benchmark.take_turns import Rule, take_turns
 from runtime.benchmark.timing import Pace
-from runtime.benchmark.worker import Model, serve
 from runtime.bundle import Bundle
-from runtime.errors import BackendError, BackendMissingError, DeployError
-from runtime.runner import Images
+from runtime.errors import BackendError, DeployError
 from runtime.table import text_table
 
-SERVE = "serve"
-"""First word of the command line of a contestant's own process."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a contestant's process runs."""
-
-    contestant: str
-    model: str
-    channels: int
-    onnx: str
-    """Path of what torch.onnx.export made of the model."""
-    quantized: str
-    """Path of what NNCF made of that."""
-    threads: int
+HERE = Path(__file__).parent
+CONTESTANTS = (
+    "PyTorch eager",
+    "torch.compile",
+    "ONNX Runtime",
+    "OpenVINO",
+    "OpenVINO default",
+    "OpenVINO NNCF",
+)
+"""As run_peer.py knows them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,120 +64,18 @@ class Row:
     settled: bool
 
 
-def open_eager(subject: Subject) -> Callable[[], Model]:
-    """Return what loads the torch module."""
-    import torch
-
-    module = _module(subject.model, subject.channels, subject.threads)
-
-    def run(images: Images) -> object:
-        with torch.inference_mode():
-            return module(torch.from_numpy(images)).numpy()
-
-    return lambda: Model(run=run, name=f"torch {torch.__version__}")
-
-
-def open_compiled(subject: Subject) -> Callable[[], Model]:
-    """Return what loads the torch module, to be compiled when it first runs."""
-    import torch
-
-    module: Any = torch.compile(
-        _module(subject.model, subject.channels, subject.threads), dynamic=False
-    )
-
-    def run(images: Images) -> object:
-        with torch.inference_mode():
-            return module(torch.from_numpy(images)).numpy()
-
-    return lambda: Model(run=run, name=f"torch.compile {torch.__version__}")
-
-
-def open_onnxruntime(subject: Subject) -> Callable[[], Model]:
-    """Return what opens a session as a script of five lines does."""
-    import onnxruntime
-
-    def open_session() -> Model:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = subject.threads
-        session = onnxruntime.InferenceSession(
-            subject.onnx, options, providers=["CPUExecutionProvider"]
-        )
-        name = session.get_inputs()[0].name
-        return Model(run=lambda images: session.run(None, {name: images}), name="onnxruntime")
-
-    return open_session
-
-
-def open_openvino(subject: Subject) -> Callable[[], Model]:
-    """Return what compiles the model for OpenVINO, in float32."""
-    return _open_openvino(subject.onnx, subject.threads, {"INFERENCE_PRECISION_HINT": "f32"})
-
-
-def open_openvino_default(subject: Subject) -> Callable[[], Model]:
-    """Return what compiles the model for OpenVINO, in the precision that it chooses."""
-    return _open_openvino(subject.onnx, subject.threads, {})
-
-
-def open_openvino_quantized(subject: Subject) -> Callable[[], Model]:
-    """Return what compiles the model that NNCF quantized for OpenVINO."""
-    if not subject.quantized:
-        raise BackendMissingError("give the Python it is installed for: --nncf-python")
-    return _open_openvino(subject.quantized, subject.threads, {})
-
-
-CONTESTANTS = {
-    "PyTorch eager": open_eager,
-    "torch.compile": open_compiled,
-    "ONNX Runtime": open_onnxruntime,
-    "OpenVINO": open_openvino,
-    "OpenVINO default": open_openvino_default,
-    "OpenVINO NNCF": open_openvino_quantized,
-}
-
-
-def _open_openvino(onnx: str, threads: int, config: dict[str, str]) -> Callable[[], Model]:
-    try:
-        import openvino
-    except ImportError:
-        raise BackendMissingError("not installed; run: pip install openvino") from None
-    settings: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-        **config,
-    }
-
-    def compile_model() -> Model:
-        compiled = openvino.Core().compile_model(onnx, "CPU", settings)
-        request = compiled.create_infer_request()
-        precision = compiled.get_property("INFERENCE_PRECISION_HINT")
-        return Model(
-            run=lambda images: request.infer([images], share_inputs=True),
-            name=f"OpenVINO {openvino.__version__}, {precision}",
-        )
-
-    return compile_model
-
-
-def _module(model: str, channels: int, threads: int) -> Any:  # noqa: ANN401 (torch is not imported yet)
+def export_plainly(model: str, channels: int, size: int, path: str) -> None:
+    """Write the module as torch.onnx.export makes it."""
     import torch
 
     from export.load import load
     from export.load_options import LoadOptions
 
-    torch.set_num_threads(threads)
-    # Speed does not depend on the weights.
-    return load(model, LoadOptions(weights="random", channels=channels)).module.eval()
-
-
-def export_plainly(model: str, channels: int, size: int, path: str) -> None:
-    """Write the module as torch.onnx.export makes it."""
-    import torch
-
     images = torch.zeros(2, channels, size, size)
     dynamic = {0: torch.export.Dim("batch")}
     with contextlib.redirect_stdout(sys.stderr):
         torch.onnx.export(
-            _module(model, channels, 1),
+            load(model, LoadOptions(weights="random", channels=channels)).module.eval(),
             (images,),
             path,
             input_names=["images"],
@@ -199,8 +89,8 @@ def quantize_with_nncf(python: Path, onnx: str, shape: Sequence[int]) -> str:
     """Return the path of the model that NNCF makes of another; speed does not need real images."""
     images, quantized = f"{onnx}.npy", f"{onnx}.nncf.onnx"
     np.save(images, np.random.default_rng(0).standard_normal((8, *shape), dtype=np.float32))
-    worker = Path(__file__).with_name("quantize_with_peer.py")
-    command = [str(python), str(worker), "NNCF", onnx, images, quantized]
+    script = str(HERE / "quantize_with_peer.py")
+    command = [str(python), script, "NNCF", onnx, images, quantized]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -224,15 +114,15 @@ def compare(
         quantized = quantize_with_nncf(nncf, onnx, _image(bundle)) if nncf else ""
         children: list[tuple[str, Child, bool]] = []
         for name in names:
-            theirs = Subject(
-                contestant=name,
-                model=model,
-                channels=channels,
-                onnx=onnx,
-                quantized=quantized,
-                threads=threads,
-            )
-            command = [sys.executable, __file__, SERVE, json.dumps(vars(theirs))]
+            theirs = {
+                "contestant": name,
+                "model": model,
+                "channels": channels,
+                "onnx": onnx,
+                "quantized": quantized,
+                "threads": threads,
+            }
+            command = [sys.executable, str(HERE / "run_peer.py"), json.dumps(theirs)]
             try:
                 children.append((name, held.enter_context(Child(name, command)), False))
             except BackendError as error:
@@ -346,12 +236,4 @@ def tables(found: Mapping[str, Sequence[Row]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [SERVE]:
-        given = Subject(**json.loads(sys.argv[2]))
-        try:
-            opener = CONTESTANTS[given.contestant](given)
-        except BackendError as missing:
-            print(json.dumps({"error": str(missing), "kind": type(missing).__name__}))
-            sys.exit(2)
-        sys.exit(serve(opener))
     typer.run(main)
