@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 
 import onnx
 import onnx_ir as ir
@@ -72,12 +71,7 @@ class Simplifier:
     def __enter__(self) -> Simplifier:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._child.kill()
         for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
             # What it never read is lost, as it should be.

@@ -16,7 +16,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import TypeAlias
 
 import torch
@@ -55,12 +54,7 @@ class Answers:
         sender.close()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if sys.platform == "linux":
             self._child.kill()
             self._child.join()
