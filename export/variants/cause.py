@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from export.verdict.gates import FAIL
 from runtime.judgement import Judgement
 
-__all__ = ["Cause", "Diagnosis", "name_causes", "takes_half_away"]
+__all__ = ["HALF_DB", "Cause", "Diagnosis", "name_causes", "takes_half_away"]
 
-_LEAST_GAIN_DB = 3.0
-"""Half of the noise: what takes less of it away explains little."""
-_AS_GOOD_DB = 3.0
-"""Below the best of all that was tried: ranges that are far too wide help a little, too, against
-any that are too narrow."""
+HALF_DB = 3.0
+"""Of noise. What takes less of it away explains little; and what leaves twice as much of it as
+another cause explains less than that: ranges that are far too wide help a little, too, against any
+that are too narrow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ def name_causes(as_it_is: Judgement, causes: Sequence[Cause]) -> Diagnosis:
         causes: all that were tried, the one that says most first.
     """
     reached = [cause.judgement.sqnr_db for cause in causes if cause.judgement is not None]
-    near_best = max(reached, default=0.0) - _AS_GOOD_DB
+    near_best = max(reached, default=0.0) - HALF_DB
     told = []
     for cause in causes:
         judgement = cause.judgement
@@ -74,4 +73,4 @@ def name_causes(as_it_is: Judgement, causes: Sequence[Cause]) -> Diagnosis:
 
 def takes_half_away(judgement: Judgement, as_it_is: Judgement) -> bool:
     """Return whether a variant has half of another one's noise at most."""
-    return judgement.sqnr_db >= as_it_is.sqnr_db + _LEAST_GAIN_DB
+    return judgement.sqnr_db >= as_it_is.sqnr_db + HALF_DB

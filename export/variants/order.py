@@ -11,7 +11,7 @@ from calibration.survey import FEWEST
 from runtime.errors import OptionError
 
 if TYPE_CHECKING:
-    from calibration.calibrate import Order
+    from calibration.order import Order
     from calibration.images import ImageFile
 
 __all__ = ["AUTOMATIC", "RESTS", "PrecisionOrder"]
@@ -79,7 +79,7 @@ class PrecisionOrder:
 
     def calibration(self, checkpoint: Path, without: tuple[ImageFile, ...]) -> Order:
         """Return the order of the calibration."""
-        from calibration.calibrate import Order
+        from calibration.order import Order
 
         assert self.calibration_data is not None  # _check_int8
         return Order(

@@ -25,7 +25,7 @@ from calibration.ranges import ActivationRanges, Range
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from export.quantization.placement import TENSORRT, Placement, head
 from export.variants.bench import Bench
-from export.variants.cause import Cause
+from export.variants.cause import HALF_DB, Cause
 from export.variants.evaluation import UNKNOWN, Evaluation, read_evaluation, spread
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form, MadeVariant
@@ -40,8 +40,8 @@ __all__ = ["Int8Trials"]
 _QUIET = Screen(quiet=True)
 _WORST_IMAGES = 16
 """That nodes are compared on: those on which the variant errs most."""
-_AS_GOOD_DB = 3.0
-"""Less of a difference is none."""
+_MOST_NODES = 3
+"""That are left in float together."""
 _BATCH = 8
 _CALIBRATED = 128
 """Images that ranges are measured on of another preparation, at most."""
@@ -80,7 +80,10 @@ class Int8Trials:
         )
 
     def leave_one_in_float(self, screen: Screen) -> Cause:
-        """Return what comes of the costliest node, were it left in float."""
+        """Return what comes of the costliest node, were it left in float.
+
+        With those that cost as much: around a tensor that 8 bits cannot hold there are several.
+        """
         graph, grid, ranges = self.recipe.equalized, self._placement.grid, self._ranges
         nodes = [name for name in quantizable(graph, grid) if name not in self.made.kept_float]
         costs = sensitivity(
@@ -91,22 +94,26 @@ class Int8Trials:
             nodes,
             screen,
         )
-        worst = worst_first(costs.nodes)[0].name
+        ordered = worst_first(costs.nodes)
+        as_bad = ordered[0].score.sqnr_db + HALF_DB
+        worst = [cost.name for cost in ordered if cost.score.sqnr_db < as_bad][:_MOST_NODES]
+        names = " and ".join(f"'{name}'" for name in worst)
         return Cause(
             name="sensitive layer",
-            tried=f"'{worst}' left in float",
-            judgement=self.bench.judge(self._make(self.recipe, worst)),
-            evidence=f"of all layers '{worst}' adds most of the noise",
-            cure=f"export again with --keep-float {worst}, or --keep-float auto",
+            tried=f"{names} left in float",
+            judgement=self.bench.judge(self._make(self.recipe, *worst)),
+            evidence=f"of all layers quantized alone, {names} cost most",
+            cure=f"export again with --keep-float {' '.join(worst)}, or --keep-float auto",
         )
 
     def measure_on_judged(self) -> Cause:
         """Return what comes of ranges that are measured on images judged by."""
         count = self.recipe.ranges.images
         even, odd = (np.concatenate(part) for part in self._halves())
-        judgement = self._cross_judge(even, odd)
+        as_it_is, judgement = self.bench.judge(self.made), self._cross_judge(even, odd)
         few = self._cross_judge(_some(even, count), _some(odd, count))
-        unlike = few.status != FAIL and few.sqnr_db > judgement.sqnr_db - _AS_GOOD_DB
+        halfway = (as_it_is.sqnr_db + judgement.sqnr_db) / 2
+        unlike = few.status != FAIL and few.sqnr_db > halfway
         return Cause(
             name="calibration images unlike those judged by" if unlike else "too few images",
             tried="ranges of the images judged by",
