@@ -19,7 +19,7 @@ from calibration.equalize import Peaks, equalize, measure_peaks
 from calibration.images import ImageFile, choose_images, read_batches
 from calibration.keys import DataKey, ModelKey
 from calibration.measure import Measurement, check_weights
-from calibration.methods import METHODS
+from calibration.order import AUTO, Order
 from calibration.ranges import GRIDS, UINT8, ActivationRanges
 from calibration.ranges_file import RangesFile
 from calibration.resume import SavePoint, batch_size, measure_files
@@ -29,40 +29,11 @@ from runtime.errors import DeployError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
 
-__all__ = ["AUTO", "Calibration", "Convergence", "MethodScore", "Order", "calibrate"]
-
-AUTO = "auto"
-"""The method that tries the others: ranges of one half of the images, on images of the other."""
+__all__ = ["Calibration", "Convergence", "MethodScore", "calibrate"]
 
 _PEAK_SHARE = 4
 """Channels are equalized by one image in so many, within these bounds."""
 _FEWEST_PEAKS, _MOST_PEAKS = 16, 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What to measure on, and how.
-
-    Raises:
-        OptionError: if the method is unknown, or fewer images are asked for than are needed.
-    """
-
-    data: Path
-    """Folder with calibration images."""
-    checkpoint: Path
-    """File that keeps the state while the calibration runs."""
-    images: int = 512
-    """At most; spread evenly over the folder."""
-    method: str = AUTO
-    without: tuple[ImageFile, ...] = ()
-    """Images of the folder that the ranges are to be judged by: they are not measured."""
-
-    def __post_init__(self) -> None:
-        if self.method != AUTO and self.method not in METHODS:
-            known = ", ".join((*METHODS, AUTO))
-            raise OptionError(f"method: given '{self.method}'; expected one of {known}")
-        if self.images < FEWEST:
-            raise OptionError(f"images: given {self.images}; expected at least {FEWEST}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,8 @@ def infer(bundle: Bundle, data: Path, images: int) -> Callable[[], None]:
 
 def ours(bundle: Bundle, data: Path, images: int, method: str) -> Callable[[], None]:
     """Return the work of this project's calibration."""
-    from calibration.calibrate import Order, calibrate
+    from calibration.calibrate import calibrate
+    from calibration.order import Order
     from calibration.read_graph import read_graph
 
     def work() -> None:

@@ -24,11 +24,12 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from calibration.calibrate import Order, calibrate
+from calibration.calibrate import calibrate
 from calibration.choose import choose
 from calibration.equalize import equalize
 from calibration.images import choose_images, read_batches
 from calibration.measure import measure
+from calibration.order import Order
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement, head

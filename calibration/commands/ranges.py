@@ -33,9 +33,7 @@ def ranges(
     A run that was killed goes on where it stood when it is started again.
     """
     require_extra()
-    from calibration.calibrate import Order, calibrate
-    from calibration.read_graph import read_graph
-    from calibration.show import show_calibration
+    from calibration.order import Order
     from runtime.bundle import Bundle
     from runtime.publishing.replace_file import check_replaceable
     from runtime.results_file import results_path
@@ -50,6 +48,11 @@ def ranges(
         method=method,
     )
     loaded = Bundle.load(bundle)
+    # What words alone show to be wrong is told before these are imported.
+    from calibration.calibrate import calibrate
+    from calibration.read_graph import read_graph
+    from calibration.show import show_calibration
+
     calibration = calibrate(read_graph(loaded), loaded.manifest.image, order, screen)
     calibration.ranges.save(target)
     show_calibration(calibration, target, screen)

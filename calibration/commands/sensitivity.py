@@ -35,13 +35,17 @@ def sensitivity(
     model, they are measured on the same folder and written there.
     """
     require_extra(("onnx", "onnx_ir", *(("matplotlib",) if plot else ())))
-    from calibration.sensitivity.investigate import Order, investigate
-    from calibration.sensitivity.show import show_sensitivity
+    from calibration.sensitivity.order import Order
     from runtime.bundle import Bundle
 
     order = Order(data=data, target=target, images=images, top=top, plot=plot)
     screen = Screen(json=json, quiet=quiet)
-    found = investigate(Bundle.load(bundle), order, screen)
+    loaded = Bundle.load(bundle)
+    # What words alone show to be wrong is told before these are imported.
+    from calibration.sensitivity.investigate import investigate
+    from calibration.sensitivity.show import show_sensitivity
+
+    found = investigate(loaded, order, screen)
     if plot is not None:
         from calibration.sensitivity.plot import plot_sensitivity
         from runtime.publishing.replace_file import replace_file

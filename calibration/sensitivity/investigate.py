@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import onnx_ir as ir
 
-from calibration.calibrate import Order as CalibrationOrder
 from calibration.calibrate import calibrate
 from calibration.emulate_nodes import HEAD, emulate_nodes, quantizable
 from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images, read_batches
 from calibration.keys import ModelKey
-from calibration.ranges import INT8, UINT8
+from calibration.order import Order as CalibrationOrder
 from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
+from calibration.sensitivity.order import TARGETS, Order
 from calibration.sensitivity.sensitivity import Sensitivity, sensitivity
-from calibration.survey import FEWEST, refuse_unfit, survey
+from calibration.survey import refuse_unfit, survey
 from runtime.bundle import Bundle
-from runtime.errors import BundleError, OptionError
+from runtime.errors import BundleError
 from runtime.image_spec import ImageSpec
 from runtime.publishing.replace_file import check_replaceable
 from runtime.results_file import results_path
@@ -30,42 +29,11 @@ from runtime.runner import Images
 from runtime.schema import from_json
 from runtime.terminal import Screen
 
-__all__ = ["TARGETS", "Investigation", "Order", "investigate"]
-
-TARGETS = MappingProxyType({"tensorrt": INT8, "cpu": UINT8})
-"""The grid that each target computes on."""
+__all__ = ["Investigation", "investigate"]
 
 _CHUNK = 64 * 224 * 224
 """Pixels of the images that are in memory at once: 64 of ImageNet's size. What a ResNet-50 makes of
 them takes 200 MB."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is asked, and what is wanted of the answer.
-
-    Raises:
-        OptionError: if the target is unknown, a number is too small, or the plot is no SVG.
-    """
-
-    data: Path
-    target: str = "tensorrt"
-    images: int = 64
-    top: int = 20
-    """Nodes that are shown to a person."""
-    plot: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise OptionError(
-                f"target: given '{self.target}'; expected one of {', '.join(TARGETS)}"
-            )
-        if self.images < FEWEST:
-            raise OptionError(f"images: given {self.images}; expected at least {FEWEST}")
-        if self.top < 1:
-            raise OptionError(f"top: given {self.top}; expected at least 1")
-        if self.plot is not None and self.plot.suffix != ".svg":
-            raise OptionError(f"plot: given '{self.plot}'; expected the name of an .svg file")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from calibration.score import Score
-from calibration.sensitivity.investigate import Investigation, Order
+from calibration.sensitivity.investigate import Investigation
+from calibration.sensitivity.order import Order
 from calibration.sensitivity.sensitivity import Cost, worst_first
 from runtime.table import text_table
 from runtime.terminal import Screen

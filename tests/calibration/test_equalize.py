@@ -5,10 +5,11 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from calibration.calibrate import Order, calibrate
+from calibration.calibrate import calibrate
 from calibration.choose import choose
 from calibration.equalize import equalize, measure_peaks
 from calibration.measure import measure
+from calibration.order import Order
 from export.fold import fold
 from export.load import LoadOptions, load
 from export.quantization.placement import TENSORRT, head

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calibration.calibrate import Order, calibrate
+from calibration.calibrate import calibrate
 from calibration.images import ImageFile
 from calibration.measure import Measurement
+from calibration.order import Order
 from calibration.ranges import INT8, UINT8
 from calibration.score import Score
 from calibration.score_methods import Half, MethodScore, best_method, score_methods
