@@ -30,7 +30,7 @@ from export.variants.make_variants import Task, Variants, make_variants
 from export.variants.raise_failures import raise_failures
 from runtime.building.orders import decide_options
 from runtime.bundle import Bundle
-from runtime.errors import VerdictError
+from runtime.errors import OptionError, VerdictError
 from runtime.manifest import ModelInfo
 from runtime.parity import ParityReport
 from runtime.publishing.publish import check_writable
@@ -113,9 +113,20 @@ def _task(order: Order, classifier: Classifier, screen: Screen) -> Task | None:
     """Return what variants to make; None if there are none. Asks for images before long work."""
     if not order.precision.reduced:
         return None
+    _check_static_shape(order, classifier.image.crop)
     asked = _asked(order, classifier)
     evaluation = choose_evaluation(order.precision, classifier, screen)
     return Task(order=order.precision, classifier=asked, evaluation=evaluation)
+
+
+def _check_static_shape(order: Order, side: int) -> None:
+    """Return if images of the model's size fit the fixed shape that was ordered, if any was."""
+    if order.static_shape is not None and order.static_shape[2:] != (side, side):
+        given = "x".join(map(str, order.static_shape))
+        raise OptionError(
+            f"--static: given '{given}', and images of {side}x{side} to calibrate on and judge by; "
+            f"expected one size; choose it with --resize and --crop, or leave --precision out"
+        )
 
 
 def _check_engines(order: Order, classifier: Classifier) -> None:

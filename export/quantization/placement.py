@@ -104,8 +104,8 @@ def _pairs_for_onnxruntime(graph: ir.Graph, keep_float: Collection[str]) -> Pair
         for index in range(2 if node.op_type == "Add" else 1):
             values[_input(node, index)] = None
         values[_behind_relu(node.outputs[0])] = None
-    outputs = set(graph.outputs)
-    return {value: list(value.uses()) for value in values if value not in outputs}
+    # A map that is given out may be read within, too: the readers get the pair's result.
+    return {value: list(value.uses()) for value in values if value.uses()}
 
 
 TENSORRT = Placement(

@@ -9,6 +9,7 @@ from PIL import Image
 
 from calibration.cli import main as calibrate
 from export.cli import main
+from runtime.bundle import Bundle
 
 
 @pytest.fixture
@@ -93,6 +94,7 @@ def test_a_node_that_does_not_exist_is_refused_as_soon_as_the_graph_is_there(
         (["--keep-float", "conv1,relu"], "'relu' is a Relu, which runs as the node before it does"),
         (["--calibration-images", "3"], "images: given 3; expected at least 10"),
         (["--method", "magic"], "method: given 'magic'; expected one of"),
+        (["--static", "1x1x16x12"], "--static: given '1x1x16x12', and images of 8x8 to"),
     ],
 )
 def test_what_int8_cannot_work_with_is_refused(refused, scans, words, message):
@@ -206,7 +208,8 @@ def test_stale_ranges_are_refused_by_what_differs(refused, published, scans):
     words = ("--precision", "int8", "--ranges", published / "ranges.json", "--eval-data")
     error = refused(*words, scans / "judged", "--mean", "0.4")
     assert "stale: they were measured with another preprocessing" in error
-    error = refused(*words, scans / "judged", "--calibration-data", scans / "judged")
+    fewer = ("--calibration-data", scans / "calibration", "--calibration-images", "60")
+    error = refused(*words, scans / "judged", *fewer)
     assert "stale: they were measured with other images, another method; calibrate" in error
     error = refused(*words, scans / "judged", "--method", "mse")
     assert "--method: given without --precision int8 and --calibration-data" in error
@@ -266,6 +269,17 @@ def test_a_node_kept_in_float_runs_in_float_and_tells_what_it_costs(
         assert variants[name]["work"]["layers"]["layer2.0.conv2"]["precision"] == "int8"
     assert variants["int8.trt"]["opset"] == 19
     assert variants["int8.cpu"]["kept_float_slowdown"] > 0
+
+
+def test_every_convolution_of_a_backbone_of_maps_is_an_integer_one(export_digits, scans, tmp_path):
+    data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
+    words = ("--precision", "int8", "--method", "minmax", "--head", "stages", "--quiet")
+    assert export_digits(tmp_path / "b", *words, *data) == 0
+    for name in ("int8.trt", "int8.cpu"):
+        variant = Bundle.load(tmp_path / "b").variant(name)
+        assert len(variant.more_outputs) == 2
+        assert variant.judgement.sqnr_db > 25
+        assert variant.work.shares["int8"] == 1.0
 
 
 def test_pixels_go_in_in_every_precision(export_digits, scans, tmp_path):
