@@ -6,12 +6,15 @@ choose the images, equalize the graph's channels, measure both halves, score the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from calibration.checkpoint import Checkpoint
 from calibration.choose import choose
@@ -29,7 +32,10 @@ from runtime.errors import DeployError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
 
-__all__ = ["Calibration", "Convergence", "MethodScore", "calibrate"]
+__all__ = ["Answers", "Calibration", "Convergence", "MethodScore", "calibrate"]
+
+Answers: TypeAlias = Mapping[str, NDArray[np.float32]]
+"""What a graph makes of images: the logits of each, by its file's SHA-256."""
 
 _PEAK_SHARE = 4
 """Channels are equalized by one image in so many, within these bounds."""
@@ -59,6 +65,8 @@ class Calibration:
     convergence: Convergence
     scores: tuple[MethodScore, ...]
     """Of every method on every grid; empty if a method was asked for by name."""
+    answers: Answers
+    """Of the images that were read; empty if the model makes maps."""
 
 
 def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) -> Calibration:
@@ -90,10 +98,10 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         report = survey(state.records)
         refuse_unfit(report)
         step.detail = f"{len(state.halves[0].histograms)} tensors on {report.read} images"
-    whole = _merge(*state.halves)
+    whole, halves = _merge(*state.halves), _split(files, state)
     scores: tuple[MethodScore, ...] = ()
     if order.method == AUTO:
-        scores = score_methods(equalized, spec, _split(files, state), screen)
+        scores = score_methods(equalized, spec, halves, screen)
     chosen = _choose_all(whole, scores, order.method)
     order.checkpoint.unlink(missing_ok=True)
     return Calibration(
@@ -102,6 +110,11 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         available=available,
         convergence=_converge(state.halves[0], chosen[UINT8.name]),
         scores=scores,
+        answers={
+            file.sha256: row
+            for half in halves
+            for file, row in zip(half.files, half.logits, strict=False)
+        },
     )
 
 
@@ -152,7 +165,7 @@ def _merge(first: Measurement, second: Measurement) -> Measurement:
 def _split(files: Sequence[ImageFile], state: Checkpoint) -> tuple[Half, Half]:
     """Return the halves that were measured, as `measure_files` splits files."""
     halves = (files[::2], files[1::2])
-    records = iter(state.records)
+    records, rows = iter(state.records), (row for batch in state.logits for row in batch)
     found = []
     for measurement, half in zip(state.halves, halves, strict=True):
         read = [(file, record.loudness) for file in half if not (record := next(records)).error]
@@ -161,6 +174,7 @@ def _split(files: Sequence[ImageFile], state: Checkpoint) -> tuple[Half, Half]:
                 measurement=measurement,
                 files=[file for file, _ in read],
                 loudness=[loudness for _, loudness in read],
+                logits=list(itertools.islice(rows, len(read))),
             )
         )
     first, second = found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.images import ImageRecord
 from calibration.measure import Measurement
@@ -30,6 +31,9 @@ class Checkpoint:
     """What the first and the second half of the files have shown so far."""
     records: list[ImageRecord]
     """One a file that is done with."""
+    logits: list[NDArray[np.float32]] = field(default_factory=list)
+    """What the model made of the images that were read: a row each, a batch an array. Empty where
+    it makes maps, which would fill the memory."""
 
     def save(self, path: Path) -> None:
         """Write it, all of it or nothing: about 64 KiB a tensor and half.
@@ -52,6 +56,7 @@ class Checkpoint:
             exponents=np.array([histogram.exponent for histogram in seen]),
             lowest=np.array([histogram.lowest for histogram in seen]),
             highest=np.array([histogram.highest for histogram in seen]),
+            logits=np.concatenate(self.logits) if self.logits else np.empty((0, 0), np.float32),
         )
         replace_file(path, buffer.getvalue())
 
@@ -92,4 +97,5 @@ def _restore(header: dict[str, Any], arrays: dict[str, Any]) -> Checkpoint:
         key=header["key"],
         halves=(first, second),
         records=[ImageRecord(**record) for record in header["records"]],
+        logits=[arrays["logits"]] if arrays["logits"].size else [],
     )

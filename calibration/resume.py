@@ -69,6 +69,8 @@ def measure_files(
                 if len(batch.images):
                     outputs = measurement.see(probe, batch.images)[output]
                     records = tuple(_with_loudness(records, outputs))
+                    if outputs.ndim == 2:
+                        state.logits.append(outputs)
                 _record(state, records, save_point)
                 _repeat(advance, len(batch.records))
             done = max(0, done - len(half))

@@ -25,6 +25,7 @@ from calibration.ranges import GRIDS, ActivationRanges, Grid
 from calibration.rehearse import Rehearsal
 from calibration.resume import batch_size
 from calibration.score import Score, float_logits, score_logits
+from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
 from runtime.runner import Images, Logits
 from runtime.terminal import Screen
@@ -48,7 +49,9 @@ class Half:
     files: Sequence[ImageFile]
     """Those that could be read."""
     loudness: Sequence[float]
-    """Of each file: the norm of its logits."""
+    """Of each file: the norm of what the model makes of it."""
+    logits: Sequence[NDArray[np.float32]]
+    """What that is, [classes] of each file; empty where the model makes maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,8 @@ class _Trial:
     """Of the other."""
     weights: NDArray[np.float64]
     """How many images of the other half each of these stands for."""
+    reference: Logits
+    """The float32 graph's own."""
 
 
 def score_methods(
@@ -77,6 +82,7 @@ def score_methods(
 
     Raises:
         BackendError: if the graph cannot run.
+        ImageError: if an image that was measured cannot be read any more.
     """
     if not all(half.files for half in halves):
         return ()
@@ -84,12 +90,12 @@ def score_methods(
         first, second = halves
         trials = [_prepare(graph, spec, *each) for each in ((first, second), (second, first))]
         weights = np.concatenate([trial.weights for trial in trials])
+        reference = np.concatenate([trial.reference for trial in trials])
         scores = []
         # Ranges are chosen while the images run.
         with ThreadPoolExecutor(1) as pool:
             each = itertools.product(GRIDS, METHODS, trials)
             ranges = pool.map(lambda it: choose(it[2].measurement, it[1], it[0]), each)
-            reference = float_logits(graph, [b for t in trials for b in t.batches])
             for grid in GRIDS:
                 for method, logits in _answers(graph, grid, trials, ranges):
                     score = score_logits(reference, logits, weights)
@@ -109,14 +115,16 @@ def best_method(scores: Sequence[MethodScore], grid: Grid) -> str:
 def _prepare(graph: ir.Model, spec: ImageSpec, measured: Half, judged: Half) -> _Trial:
     order = np.argsort(-np.asarray(judged.loudness), kind="stable")
     loudest, others = order[:_LOUDEST], order[_LOUDEST:]
-    groups = np.array_split(others, min(_GROUPS, len(others)) or 1)
-    middle = [group[len(group) // 2] for group in groups if len(group)]
+    groups = [group for group in np.array_split(others, _GROUPS) if len(group)]
+    chosen = [*loudest, *(group[len(group) // 2] for group in groups)]
+    batches = list(_read([judged.files[i] for i in chosen], spec, batch_size(graph, spec)))
     return _Trial(
         measurement=measured.measurement,
-        batches=list(
-            _read([judged.files[i] for i in (*loudest, *middle)], spec, batch_size(graph, spec))
-        ),
+        batches=batches,
         weights=np.array([1.0] * len(loudest) + [float(len(group)) for group in groups]),
+        reference=np.stack([judged.logits[i] for i in chosen])
+        if judged.logits
+        else float_logits(graph, batches),
     )
 
 
@@ -131,4 +139,8 @@ def _answers(
 
 
 def _read(files: Sequence[ImageFile], spec: ImageSpec, size: int) -> Iterator[Images]:
-    yield from (batch.images for batch in read_batches(files, spec, size) if len(batch.images))
+    for batch in read_batches(files, spec, size):
+        for record in batch.records:
+            if record.error:
+                raise ImageError(f"{record.name}: {record.error}; it was read a moment ago")
+        yield batch.images

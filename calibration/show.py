@@ -114,6 +114,7 @@ def _lines(calibration: Calibration) -> list[str]:
 
 def _document(calibration: Calibration, output: Path) -> dict[str, Any]:
     document = dataclasses.asdict(calibration)
+    del document["answers"]  # of every image: what int8 is made with, no result
     for entry in document["scores"]:  # JSON has no infinity: no error at all is no number
         if entry["score"]["sqnr_db"] == float("inf"):
             entry["score"]["sqnr_db"] = None

@@ -70,17 +70,17 @@ def whole(task: Task, placement: Placement, *, layout: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder, "ranges.part")
         order = Order(data=task.folder, checkpoint=part, images=task.images)
-        ranges = calibrate(graph, spec, order, screen).ranges
-    equalized = equalize(graph, ranges.peaks)
+        calibration = calibrate(graph, spec, order, screen)
+    equalized = equalize(graph, calibration.ranges.peaks)
     files, _ = choose_images(task.folder, task.images)
     how = Int8Recipe(
         equalized=equalized,
-        ranges=ranges,
+        ranges=calibration.ranges,
         form=form,
         vnni=True,
         half_rest=False,
         unsafe=(),
-        head_fit=prepare_head_fit(equalized, files, form, screen),
+        head_fit=prepare_head_fit(equalized, files, calibration.answers, form, screen),
     )
     make = make_tensorrt if placement is TENSORRT else make_cpu
     return make(how, {}, screen).data

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from calibration.calibrate import calibrate
+from calibration.calibrate import Answers, calibrate
 from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images
 from calibration.keys import DataKey, ModelKey
@@ -83,9 +83,9 @@ def make_variants(
     """
     order = task.order
     line = _Line(order, task.classifier, graph, form, task.evaluation, screen)
-    ranges = line.find_ranges(checkpoint) if "int8" in order.precisions else None
+    ranges, answers = line.find_ranges(checkpoint) if "int8" in order.precisions else (None, {})
     unsafe = line.find_unsafe()
-    recipe = line.plan_int8(ranges, unsafe) if ranges is not None else None
+    recipe = line.plan_int8(ranges, answers, unsafe) if ranges is not None else None
     made: list[MadeVariant] = []
     if "fp16" in order.precisions:
         made.append(make_float16(graph, unsafe, form, screen))
@@ -114,17 +114,20 @@ class _Line:
     evaluation: Evaluation
     screen: Screen
 
-    def find_ranges(self, checkpoint: Path) -> RangesFile:
-        """Return ranges that were measured before, if they are of this, or measure them."""
+    def find_ranges(self, checkpoint: Path) -> tuple[RangesFile, Answers]:
+        """Return ranges that were measured before, if they are of this, or measure them.
+
+        With them what the graph made of the images that were measured here.
+        """
         order, image = self.order, self.classifier.image
         if order.ranges is not None:
             keys = [DataKey.of(self._fitted(), order.method)] if order.calibration_data else []
-            return RangesFile.load(order.ranges, ModelKey.of(self.graph, image), *keys)
+            return RangesFile.load(order.ranges, ModelKey.of(self.graph, image), *keys), {}
         wanted = order.calibration(checkpoint, self.evaluation.files)
         calibration = calibrate(self.graph, image, wanted, self.screen)
         for warning in calibration_warnings(calibration):
             self.screen.warn(warning)
-        return calibration.ranges
+        return calibration.ranges, calibration.answers
 
     def find_unsafe(self) -> dict[str, str]:
         """Return the nodes that should not be float16; none where float16 is not asked for."""
@@ -146,7 +149,9 @@ class _Line:
         batches = (portion.images for portion in portions)
         return judge_range(judgement, self.graph, batches, kept)
 
-    def plan_int8(self, ranges: RangesFile, unsafe: Mapping[str, str]) -> Int8Recipe:
+    def plan_int8(
+        self, ranges: RangesFile, answers: Answers, unsafe: Mapping[str, str]
+    ) -> Int8Recipe:
         """Return how int8 is made."""
         equalized = equalize(self.graph, ranges.peaks)
         return Int8Recipe(
@@ -156,7 +161,7 @@ class _Line:
             vnni=has_vnni(),
             half_rest=self.order.int8_rest == "fp16",
             unsafe=unsafe,
-            head_fit=prepare_head_fit(equalized, self._fitted(), self.form, self.screen),
+            head_fit=prepare_head_fit(equalized, self._fitted(), answers, self.form, self.screen),
         )
 
     def make_int8(self, recipe: Int8Recipe) -> list[MadeVariant]:

@@ -134,7 +134,7 @@ class Int8Trials:
         known = Evaluation(files=tuple(files), classes=(UNKNOWN,) * len(files), source="")
         portions = read_evaluation(spread(known, _CALIBRATED), form.image, "", _BATCH)
         ranges = self._measure(portion.images for portion in portions)
-        fit = prepare_head_fit(self.recipe.equalized, files, form, _QUIET)
+        fit = prepare_head_fit(self.recipe.equalized, files, {}, form, _QUIET)
         recipe = dataclasses.replace(self._measured_as(ranges), form=form, head_fit=fit)
         return self.bench.judge(self._make(recipe))
 

@@ -6,17 +6,21 @@ import sys
 import time
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from calibration.checkpoint import Checkpoint
 from calibration.cli import main
-from calibration.images import ImageRecord
+from calibration.images import ImageRecord, choose_images
 from calibration.measure import Measurement
 from calibration.observers import Histogram
+from calibration.resume import SavePoint, measure_files
 from runtime.image_spec import ImageSpec
+from runtime.terminal import Screen
 
 SPEC = ImageSpec(resize=112, crop=112, mean=(0.5,), std=(0.2,), channels="L")
 TENSORS = ("pool", "conv2")
+QUIET = Screen(quiet=True)
 
 
 def a_checkpoint(key: str = "key") -> Checkpoint:
@@ -28,7 +32,8 @@ def a_checkpoint(key: str = "key") -> Checkpoint:
         for part, images in ((histograms[:2], 5), (histograms[2:], 4))
     )
     records = [ImageRecord(name="a.png", sha256="1", width=8), ImageRecord(name="b", sha256="")]
-    return Checkpoint(key=key, halves=halves, records=records)
+    logits = [np.ones((3, 2), np.float32), np.zeros((1, 2), np.float32)]
+    return Checkpoint(key=key, halves=halves, records=records, logits=logits)
 
 
 def test_a_checkpoint_comes_back_as_it_was_and_counts_on(tmp_path):
@@ -36,6 +41,7 @@ def test_a_checkpoint_comes_back_as_it_was_and_counts_on(tmp_path):
     saved.save(tmp_path / "part")
     loaded = Checkpoint.load(tmp_path / "part", "key")
     assert loaded.records == saved.records
+    assert np.array_equal(np.concatenate(loaded.logits), np.concatenate(saved.logits))
     for half, original in zip(loaded.halves, saved.halves, strict=True):
         assert half.images == original.images
         assert tuple(half.histograms) == TENSORS
@@ -73,6 +79,18 @@ def wait_for_progress(part, child) -> None:
                     return
         time.sleep(0.01)
     raise AssertionError("the calibration was over before it could be killed")
+
+
+def test_a_measurement_that_goes_on_has_the_logits_of_all_images(graph, digits, tmp_path):
+    of_eight = graph.clone()
+    of_eight.graph.inputs[0].shape = ir.Shape([8, 1, "height", "width"])
+    files, _ = choose_images(digits, 60)
+    save_point = SavePoint(path=tmp_path / "part", key="key", files=16)
+    whole = measure_files(of_eight, SPEC, files, save_point, QUIET)
+    assert 0 < len(Checkpoint.load(save_point.path, "key").records) < 60  # saved under way
+    gone_on = measure_files(of_eight, SPEC, files, save_point, QUIET)
+    assert len(np.concatenate(whole.logits)) == 60
+    assert np.array_equal(np.concatenate(gone_on.logits), np.concatenate(whole.logits))
 
 
 def test_a_killed_calibration_goes_on_and_ends_with_the_same_ranges(

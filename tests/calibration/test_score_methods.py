@@ -1,5 +1,7 @@
 """Scoring methods across the halves: loud images are not missed, and near ties go to `tails`."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +9,14 @@ import pytest
 from PIL import Image
 
 from calibration.calibrate import calibrate
-from calibration.images import ImageFile
-from calibration.measure import Measurement
+from calibration.images import ImageFile, choose_images, read_batches
+from calibration.measure import Measurement, measure
+from calibration.methods import METHODS
 from calibration.order import Order
-from calibration.ranges import INT8, UINT8
-from calibration.score import Score
+from calibration.ranges import GRIDS, INT8, UINT8
+from calibration.score import Score, float_logits
 from calibration.score_methods import Half, MethodScore, best_method, score_methods
+from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
 
@@ -63,10 +67,53 @@ def test_a_method_that_clips_the_few_loud_images_is_found_out(graph, quiet_with_
     scores = {each.method: each.score.sqnr_db for each in found.scores if each.grid == "int8"}
     assert scores["entropy"] < scores["tails"] - 6
     assert found.ranges.ranges(INT8).method != "entropy"
+    assert len(found.answers) == 120
 
 
 def test_a_half_without_images_is_no_half_to_score_with(graph):
-    empty = Half(measurement=Measurement.of(["logits"]), files=[], loudness=[])
+    empty = Half(measurement=Measurement.of(["logits"]), files=[], loudness=[], logits=[])
     file = ImageFile(path=Path("a.png"), sha256="")
-    other = Half(measurement=Measurement.of(["logits"]), files=[file], loudness=[1.0])
+    other = Half(measurement=Measurement.of(["logits"]), files=[file], loudness=[1.0], logits=[])
     assert score_methods(graph, SPEC, (empty, other), QUIET) == ()
+
+
+@pytest.mark.parametrize("images", [10, 17])
+def test_halves_of_fewer_images_than_are_wanted_are_scored_whole(
+    graph, quiet_with_two_loud, tmp_path, images
+):
+    order = Order(data=quiet_with_two_loud, checkpoint=tmp_path / "part", images=images)
+    assert len(calibrate(graph, SPEC, order, QUIET).scores) == len(GRIDS) * len(METHODS)
+
+
+@pytest.fixture
+def halves(graph, quiet_with_two_loud, tmp_path):
+    """Return both halves as they are measured, and copies of the files to do harm to."""
+    folder = shutil.copytree(quiet_with_two_loud, tmp_path / "copies")
+    files, _ = choose_images(folder, 40)
+    batches = list(read_batches(files, SPEC, 64))
+    logits = float_logits(graph, [batch.images for batch in batches])
+
+    def half(start):
+        images = [batch.images[start::2] for batch in batches]
+        return Half(
+            measurement=measure(graph, images),
+            files=files[start::2],
+            loudness=np.linalg.norm(logits[start::2], axis=1),
+            logits=list(logits[start::2]),
+        )
+
+    return half(0), half(1)
+
+
+def test_answers_that_are_not_known_are_computed_and_scores_stay_the_same(graph, halves):
+    unknown = tuple(dataclasses.replace(half, logits=[]) for half in halves)
+    known = score_methods(graph, SPEC, halves, QUIET)
+    for a, b in zip(known, score_methods(graph, SPEC, unknown, QUIET), strict=True):
+        assert a.score.sqnr_db == pytest.approx(b.score.sqnr_db, abs=0.01)
+
+
+def test_an_image_that_is_gone_since_it_was_measured_is_named(graph, halves):
+    loudest = halves[0].files[int(np.argmax(halves[0].loudness))].path
+    loudest.unlink()
+    with pytest.raises(ImageError, match=rf"{loudest.name}: no such file.*a moment ago"):
+        score_methods(graph, SPEC, halves, QUIET)

@@ -62,7 +62,7 @@ def test_the_logits_come_nearer_to_those_of_the_float_graph(
     simplified, files, make, placement, layout
 ):
     form, quantized = make(placement, layout)
-    fit = prepare_head_fit(simplified, files, form, QUIET)
+    fit = prepare_head_fit(simplified, files, {}, form, QUIET)
     assert len(fit.pixels) == 140  # the broken one is passed over
     in_integers = placement is ONNXRUNTIME
     refitted = fit.fit_in_integers(quantized) if in_integers else fit.fit_as_written(quantized)
@@ -80,15 +80,26 @@ def test_a_graph_of_a_fixed_batch_is_refitted_on_images_that_do_not_fill_it(
     form, quantized = make(ONNXRUNTIME, "")
     weights = []
     for batch, graphs in ((64, (simplified, quantized)), (9, _fixed(9, simplified, quantized))):
-        fit = prepare_head_fit(graphs[0], files, form, QUIET)
+        fit = prepare_head_fit(graphs[0], files, {}, form, QUIET)
         assert (fit.batch, len(fit.expected)) == (batch, 140)
         weights.append(gemm(fit.fit_in_integers(graphs[1])).inputs[1].const_value.numpy())
     np.testing.assert_allclose(*weights, atol=1e-3)
 
 
+def test_what_the_calibration_has_seen_is_not_computed_again(simplified, files, make):
+    form, _ = make(TENSORRT, "")
+    fit = prepare_head_fit(simplified, files, {}, form, QUIET)
+    readable = [file for file in files if file.path.name != "broken.png"]
+    answers = {file.sha256: row for file, row in zip(readable, fit.expected, strict=True)}
+    no_graph = simplified.clone()
+    no_graph.graph.outputs.clear()  # running it would be an error
+    again = prepare_head_fit(no_graph, files, answers, form, QUIET)
+    assert np.array_equal(again.expected, fit.expected)
+
+
 def test_few_images_leave_the_head_alone(simplified, files, make):
-    assert prepare_head_fit(simplified, files[:100], make(TENSORRT, "")[0], QUIET) is None
-    assert prepare_head_fit(simplified, (), make(TENSORRT, "")[0], QUIET) is None
+    assert prepare_head_fit(simplified, files[:100], {}, make(TENSORRT, "")[0], QUIET) is None
+    assert prepare_head_fit(simplified, (), {}, make(TENSORRT, "")[0], QUIET) is None
 
 
 def _fixed(batch, *graphs):
