@@ -11,8 +11,8 @@ from calibration.survey import FEWEST
 from runtime.errors import OptionError
 
 if TYPE_CHECKING:
-    from calibration.order import Order
     from calibration.images import ImageFile
+    from calibration.order import Order
 
 __all__ = ["AUTOMATIC", "RESTS", "PrecisionOrder"]
 
