@@ -41,7 +41,7 @@ Tensorrt = Annotated[bool, typer.Option("--tensorrt", help="Build with TensorRT;
 EdgeName = Annotated[
     str, typer.Option(metavar="KIND", help="Pack for a device: jetson, rtx or generic.")
 ]
-Opset = Annotated[int, typer.Option(help="ONNX opset, 18 to 23.")]
+Opset = Annotated[int, typer.Option(min=18, max=23, help="ONNX opset.")]
 Static = Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")]
 Input = Annotated[str, typer.Option(help="float32, normalised; or pixels: uint8, uint8-nhwc.")]
 Precisions = Annotated[
@@ -95,9 +95,10 @@ def parse_shape(text: str) -> tuple[int, int, int, int] | None:
     if not text:
         return None
     parts = text.lower().split("x")
-    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    if len(parts) != 4 or len(numbers) != 4 or not all(numbers):
         raise OptionError(
             f"--static: given '{text}'; expected BATCHxCHANNELSxHEIGHTxWIDTH, such as 1x3x224x224"
         )
-    batch, channels, height, width = map(int, parts)
+    batch, channels, height, width = numbers
     return batch, channels, height, width
