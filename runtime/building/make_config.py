@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import Profile
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import tensorrt
 
 __all__ = ["make_config"]
-
-T = TypeVar("T")
 
 
 def make_config(
@@ -66,8 +64,8 @@ def _set_levels(library: TensorRt, config: tensorrt.IBuilderConfig, options: Eng
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
     if options.hardware_compatibility != "none":
-        config.hardware_compatibility_level = _member(
-            library, trt.HardwareCompatibilityLevel, options.hardware_compatibility
+        config.hardware_compatibility_level = library.member(
+            trt.HardwareCompatibilityLevel, options.hardware_compatibility
         )
 
 
@@ -83,7 +81,7 @@ def _set_targets(
         raise EngineError(f"{library.flavour} {library.version} cannot build for a chosen GPU")
     config.num_compute_capabilities = len(targets)
     for index, target in enumerate(targets):
-        config.set_compute_capability(_member(library, trt.ComputeCapability, target), index)
+        config.set_compute_capability(library.member(trt.ComputeCapability, target), index)
 
 
 def _set_dla(
@@ -133,11 +131,3 @@ def _add_profiles(
 
 def _show(shape: tuple[int, ...]) -> str:
     return "x".join("?" if side < 0 else str(side) for side in shape)
-
-
-def _member(library: TensorRt, enum: type[T], name: str) -> T:
-    members: dict[str, T] = getattr(enum, "__members__", {})
-    if name.upper() not in members:
-        known = ", ".join(members).lower()
-        raise EngineError(f"{library.flavour} {library.version} has no '{name}'; it has: {known}")
-    return members[name.upper()]

@@ -114,11 +114,17 @@ def _machine(order: EngineOrder, machine: Machine) -> list[str]:
         check_machine(order.options, machine.gpu)
     except BackendError as error:
         found.append(str(error))
-    if flavour not in machine.tensorrt and not found:
-        try:
+    if found:
+        return found
+    try:
+        if flavour not in machine.tensorrt:
             load_tensorrt(flavour)
-        except BackendError as error:
-            found.append(str(error))
+        elif order.options.target_sms:
+            library = load_tensorrt(flavour)
+            for target in order.options.target_sms:
+                library.member(library.module.ComputeCapability, target)
+    except BackendError as error:
+        found.append(str(error))
     return found
 
 

@@ -17,9 +17,9 @@ import logging
 import re
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from runtime.errors import BackendMissingError, OptionError
+from runtime.errors import BackendMissingError, EngineError, OptionError
 
 if TYPE_CHECKING:
     import tensorrt
@@ -31,6 +31,8 @@ EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
 
 OLDEST_TENSORRT = (10, 3)
 """JetPack 6; the oldest that takes strongly typed networks with quantized convolutions."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +59,18 @@ class TensorRt:
         errors = list(dict.fromkeys(self.errors))
         self.errors.clear()
         return "; ".join(errors) or "it gave no reason"
+
+    def member(self, enum: type[T], name: str) -> T:
+        """Return the member of one of the library's enumerations that has the name, in any case.
+
+        Raises:
+            EngineError: if this version has none; says which it has.
+        """
+        members: dict[str, T] = getattr(enum, "__members__", {})
+        if name.upper() not in members:
+            known = ", ".join(members).lower()
+            raise EngineError(f"{self.flavour} {self.version} has no '{name}'; it has: {known}")
+        return members[name.upper()]
 
 
 @functools.cache

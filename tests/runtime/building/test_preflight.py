@@ -99,10 +99,18 @@ def test_some_releases_of_tensorrt_know_no_dla(version, knows):
 
 
 def test_turing_cannot_have_float32():
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
     machine = dataclasses.replace(JETSON, tensorrt={"tensorrt_rtx": "1.7.1.116"})
     rtx = {"flavour": "tensorrt_rtx", "target_sms": ("sm75",)}
     assert "build the float16 variant" in obstacles(machine, **rtx)
     assert obstacles(machine, "float16", **rtx) == ""
+
+
+def test_a_card_that_the_library_does_not_know_is_an_obstacle():
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
+    found = obstacles(look_around(), flavour="tensorrt_rtx", target_sms=("sm99",))
+    assert "has no 'sm99'; it has: " in found
+    assert obstacles(look_around(), flavour="tensorrt_rtx", target_sms=("sm86",)) == ""
 
 
 def test_this_machine_can_be_looked_at():
