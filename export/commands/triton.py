@@ -54,8 +54,11 @@ def triton(
     from export.triton.repository import add_to_repository, servable, triton_name
     from export.triton.show import show_additions
     from runtime.bundle import Bundle
+    from runtime.errors import OptionError
     from runtime.publishing.replace_file import check_replaceable
 
+    if storage_uri and kserve is None:
+        raise OptionError("--storage-uri is told to KServe; give its --kserve FILE, too")
     options = ServeOptions(
         batch=batch, instances=instances, queue=queue, queue_delay_us=queue_delay_us
     )

@@ -51,7 +51,7 @@ class Contract:
             there, given = getattr(self, name), getattr(other, name)
             if there != given:
                 raise BundleError(
-                    f"'{folder}' holds another model: its {name} is {_shown(there)}; given "
+                    f"'{folder}' holds another model, by its {name}: {_shown(there)}; given "
                     f"{_shown(given)}; choose another --name"
                 )
 
@@ -105,5 +105,5 @@ input so; `contract.json` says the same for programs:
 
 
 def _shown(value: object) -> str:
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -193,8 +193,8 @@ def test_another_model_under_the_name_is_refused_and_left_alone(digits_bundle, t
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"labels": tuple("abcdefghij")}, "its labels is ('0', '1',"),
-        ({"image": "other"}, "its image is ImageSpec(resize=8"),
+        ({"labels": tuple("abcdefghij")}, "by its labels: 0, 1,"),
+        ({"image": "other"}, "by its image: ImageSpec(resize=8"),
     ],
 )
 def test_model_whose_clients_would_notice_is_refused(
@@ -385,6 +385,7 @@ def test_inference_service_is_one(digits_bundle, tmp_path, engine, capsys):
         (["--variant", "fp8"], "has no variant 'fp8'"),
         (["--batch", "0"], "expected at least 1 each"),
         (["--kserve", "x.yaml"], "storage: given ''"),
+        (["--storage-uri", "s3://x"], "give its --kserve FILE, too"),
         (["--kserve", "/dev/null", "--storage-uri", "s3://x"], "it is a device or pipe"),
         (["--kserve", "x.yaml", "--name", "7", "--storage-uri", "s3://x"], "expected a letter"),
     ],
