@@ -3,7 +3,8 @@
     every file has the recorded size and SHA-256, and no file is there that is not recorded
     every variant takes and gives what the manifest says, and carries its preprocessing and labels
     every engine is the one described, built from the variant it is said to be of
-    every golden input, run through every variant, yields PyTorch's logits within the tolerance
+    every golden input, of which there is one at least, run through every variant, yields PyTorch's
+    logits within the tolerance
 
 With engines named, the last is asked of them instead: on the device, where nothing else may be
 installed. Golden inputs outside an engine's profiles are skipped, which is said; if none is left,
@@ -100,6 +101,8 @@ def verify(
     runners, notes = [], list[str]()
     checks = [_check_file(bundle, path) for path in bundle.manifest.files]
     checks.append(_check("unlisted files", ", ".join(bundle.unlisted()) or "none", "none"))
+    if not bundle.manifest.golden:
+        checks.append(_check("golden inputs", "none; export the model again", "one or more"))
     sound = {check.name for check in checks if check.passed}
     for name, variant in bundle.manifest.variants.items():
         if variant.file not in sound:
@@ -142,9 +145,11 @@ def _as_candidate(bundle: Bundle, name: str, runner: TensorRtRunner) -> _Candida
 def _check_file(bundle: Bundle, path: str) -> Check:
     expected = bundle.manifest.files[path]
     try:
-        return _check(path, str(bundle.inspect(path)), str(expected))
+        found = bundle.inspect(path)
     except BundleError as error:
         return _check(path, str(error), str(expected))
+    # Not by what is shown, which is the beginning of the hash: another file can share that.
+    return Check(name=path, given=str(found), expected=str(expected), passed=found == expected)
 
 
 def _check_contract(bundle: Bundle, name: str, variant: Variant) -> Iterator[Check]:

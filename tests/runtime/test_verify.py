@@ -74,6 +74,26 @@ def test_file_nobody_listed_is_a_difference(tiny_folder):
     assert differences(Bundle.load(tiny_folder))["unlisted files"].given == "extra.onnx"
 
 
+def with_manifest(bundle, **changes):
+    return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, **changes))
+
+
+def test_hash_counts_whole_though_its_beginning_is_shown(tiny_bundle):
+    files = dict(tiny_bundle.manifest.files)
+    listed = files["parity.json"]
+    files["parity.json"] = dataclasses.replace(listed, sha256=listed.sha256[:12].ljust(64, "0"))
+    assert list(differences(with_manifest(tiny_bundle, files=files))) == ["parity.json"]
+
+
+def test_bundle_without_golden_inputs_proves_nothing(tiny_bundle):
+    variants = {
+        name: dataclasses.replace(variant, golden_tolerances=())
+        for name, variant in tiny_bundle.manifest.variants.items()
+    }
+    bundle = with_manifest(tiny_bundle, golden=(), variants=variants)
+    assert list(differences(bundle)) == ["golden inputs"]
+
+
 def test_weights_that_moved_are_seen_in_the_golden_logits(publish_tiny, tmp_path):
     def scale_last_layer(model):
         weights = numpy_helper.to_array(model.graph.initializer[2]) * np.float32(1.001)
