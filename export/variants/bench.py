@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from calibration.images import ImageFile
 from calibration.probe import Probe
 from calibration.resume import batch_size
 from export.variants.evaluation import Evaluation, read_evaluation, spread
@@ -35,6 +36,8 @@ class Bench:
     source: str
     ranked: bool
     """The outputs are logits of trained classes."""
+    files: Sequence[Sequence[ImageFile]]
+    """Those of each batch, the unreadable among them."""
     given: Sequence[Images]
     """As the variants take them."""
     normalised: Sequence[Images]
@@ -71,6 +74,7 @@ class Bench:
             graph=graph,
             source=judged.source,
             ranked=ranked,
+            files=[some.files[i : i + size] for i in range(0, len(some.files), size)],
             given=given,
             normalised=normalised,
             classes=[portion.classes for portion in portions],

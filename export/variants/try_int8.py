@@ -109,9 +109,9 @@ class Int8Trials:
     def measure_on_judged(self) -> Cause:
         """Return what comes of ranges that are measured on images judged by."""
         count = self.recipe.ranges.images
-        even, odd = (np.concatenate(part) for part in self._halves())
-        as_it_is, judgement = self.bench.judge(self.made), self._cross_judge(even, odd)
-        few = self._cross_judge(_some(even, count), _some(odd, count))
+        everything = sum(len(images) for images in self.bench.given)
+        as_it_is, judgement = self.bench.judge(self.made), self._cross_judge(everything)
+        few = self._cross_judge(count) if 2 * count < everything else judgement
         halfway = (as_it_is.sqnr_db + judgement.sqnr_db) / 2
         unlike = few.status != FAIL and few.sqnr_db > halfway
         return Cause(
@@ -138,14 +138,24 @@ class Int8Trials:
         recipe = dataclasses.replace(self._measured_as(ranges), form=form, head_fit=fit)
         return self.bench.judge(self._make(recipe))
 
-    def _halves(self) -> tuple[Sequence[Images], Sequence[Images]]:
-        images = self.bench.normalised
-        return images[::2], images[1::2] or images
+    def _cross_judge(self, most: int) -> Judgement:
+        """Return how it does if each half is what the other one is calibrated on.
 
-    def _cross_judge(self, even: Images, odd: Images) -> Judgement:
-        """Return how it does with the ranges of each half on the other one."""
-        made = (self._make(self._measured_as(self._measure([half]))) for half in (odd, even))
-        return self.bench.judge(*made)
+        Args:
+            most: images of each half to calibrate on.
+        """
+        batches = range(len(self.bench.given))
+        halves = (batches[1::2] or batches, batches[::2])
+        return self.bench.judge(*(self._make(self._calibrated_on(half, most)) for half in halves))
+
+    def _calibrated_on(self, batches: Sequence[int], most: int) -> Int8Recipe:
+        """Return the recipe with the ranges, and the head's fit, of images judged by."""
+        images = np.concatenate([self.bench.normalised[number] for number in batches])
+        files = [file for number in batches for file in self.bench.files[number]]
+        recipe = self._measured_as(self._measure([images[_some(len(images), most)]]))
+        some = [files[index] for index in _some(len(files), most)]
+        fit = prepare_head_fit(recipe.equalized, some, {}, recipe.form, _QUIET)
+        return dataclasses.replace(recipe, head_fit=fit)
 
     @property
     def _placement(self) -> Placement:
@@ -172,10 +182,10 @@ class Int8Trials:
         return make(recipe, asked | dict.fromkeys(more, ""), _QUIET)
 
 
-def _some(images: Images, count: int) -> Images:
-    """Return so many at most, evenly spread."""
-    most = min(len(images), count)
-    return images[[index * len(images) // most for index in range(most)]]
+def _some(count: int, most: int) -> list[int]:
+    """Return the indices of so many of `count` at most, evenly spread."""
+    chosen = min(count, most)
+    return [index * count // chosen for index in range(chosen)]
 
 
 def _extremes(
