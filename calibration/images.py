@@ -130,7 +130,8 @@ def _batch(loaded: Sequence[_Loaded], spec: ImageSpec) -> Batch:
 
 def _hash(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        # A pipe would be waited for until somebody writes into it.
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     except OSError:
         return ""  # open_image will say what is wrong
 

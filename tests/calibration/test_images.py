@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_a_broken_image_among_good_ones_is_skipped_by_name(digits, tmp_path):
     assert found.read == 59
     assert len(found.skipped) == 1
     assert found.skipped[0].startswith(f"{broken}: cannot be read")
+
+
+def test_a_pipe_by_the_name_of_an_image_is_skipped_not_waited_for(digits, tmp_path):
+    folder = shutil.copytree(digits, tmp_path / "digits")
+    os.mkfifo(folder / "pipe.png")
+    found = survey_of(folder)
+    assert found.read == 60
+    assert found.skipped == (f"{folder / 'pipe.png'}: is not a file; expected an image",)
 
 
 def test_batch_of_broken_images_is_empty(tmp_path):
