@@ -16,7 +16,10 @@ from runtime.vnni import CPUINFO, PLACED_FOR_VNNI, saturation_note
 if TYPE_CHECKING:
     from runtime.onnx_runner import OnnxRunner
 
-__all__ = ["Opener", "open_runner", "start_opening"]
+__all__ = ["PLACED_FOR_TENSORRT", "Opener", "open_runner", "start_opening"]
+
+PLACED_FOR_TENSORRT = "tensorrt"
+"""The placement of int8 that TensorRT is to fuse, and ONNX Runtime to run as it is written."""
 
 
 def open_runner(
@@ -76,7 +79,11 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor, cpuinfo: Path = 
                 if provider == "cpu" and contract.placement == PLACED_FOR_VNNI:
                     source = _arrange_for_this(model, cpuinfo)
                 runner = backend.open(
-                    source, provider, allow_fallback=allow_fallback, threads=threads
+                    source,
+                    provider,
+                    allow_fallback=allow_fallback,
+                    threads=threads,
+                    as_written=contract.placement == PLACED_FOR_TENSORRT,
                 )
         except BundleError as error:
             raise BundleError(f"variant '{variant}': {error}") from None

@@ -133,7 +133,7 @@ def _describe_made(
 ) -> tuple[Variant, VariantParity]:
     """Return what the manifest says of a variant of lower precision, and its parity."""
     judgement = content.variants.judgements[made.name]
-    parity = compare_variant(made.name, made.data, content.verdict.truths, judgement)
+    parity = compare_variant(made, content.verdict.truths, judgement)
     golden = parity.cases[: len(content.verdict.golden)]
     tolerances = golden_tolerances(golden, made.precision)
     described = describe_variant(made.graph, content.classifier.image.crop, pixels, tolerances)

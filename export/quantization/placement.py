@@ -28,6 +28,7 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 from calibration.ranges import INT8, UINT8, Grid
+from runtime.open_runner import PLACED_FOR_TENSORRT
 from runtime.vnni import PLACED_FOR_VNNI
 
 __all__ = [
@@ -109,7 +110,7 @@ def _pairs_for_onnxruntime(graph: ir.Graph, keep_float: Collection[str]) -> Pair
 
 
 TENSORRT = Placement(
-    name="tensorrt",
+    name=PLACED_FOR_TENSORRT,
     grid=INT8,
     integer_bias=False,
     largest_weight=127,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from calibration.emulate_nodes import emulate_nodes, quantizable
 from calibration.ranges import ActivationRanges
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
-from export.quantization.placement import Placement, head
+from export.quantization.placement import TENSORRT, Placement, head
 from export.variants.evaluation import UNKNOWN
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner
@@ -111,7 +111,8 @@ class _Loss:
         """Return how many points are lost with these nodes in float."""
         key = frozenset(kept)
         if key not in self.known:
-            given = _best(self._trial.quantize(kept), self._trial.fed)
+            placed = self._trial.placement is TENSORRT
+            given = _best(self._trial.quantize(kept), self._trial.fed, as_written=placed)
             classes = self._trial.classes
             changed = given != self._expected
             # Where the truth is known, a wrong class for another wrong one is no loss.
@@ -155,8 +156,8 @@ def _search(ranking: Sequence[str], suffices: Callable[[Collection[str]], bool])
     return tuple(kept)
 
 
-def _best(model: bytes, batches: Sequence[Images]) -> NDArray[np.intp]:
-    runner = OnnxRunner.open(model)
+def _best(model: bytes, batches: Sequence[Images], *, as_written: bool = False) -> NDArray[np.intp]:
+    runner = OnnxRunner.open(model, as_written=as_written)
     logits: list[Logits] = [runner.logits(batch) for batch in batches]
     best: NDArray[np.intp] = np.concatenate(logits).argmax(1)
     return best

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export.variants.made import MadeVariant
 from runtime.errors import VerdictError
 from runtime.judgement import Judgement
 from runtime.onnx_runner import OnnxRunner
+from runtime.open_runner import PLACED_FOR_TENSORRT
 from runtime.parity import CaseParity, Tolerance, Truth, compare
 
 __all__ = ["DEVICE_MULTIPLE", "VariantParity", "compare_variant", "golden_tolerances"]
@@ -46,31 +48,31 @@ class VariantParity:
 
 
 def compare_variant(
-    name: str, data: bytes, truths: Sequence[Truth], judgement: Judgement
+    made: MadeVariant, truths: Sequence[Truth], judgement: Judgement
 ) -> VariantParity:
     """Return how a variant does on the cases of the parity grid.
 
     Args:
-        name: of the variant.
-        data: the ONNX file.
+        made: the variant.
         truths: the cases with PyTorch's answers.
         judgement: of the variant, on real images.
 
     Raises:
         VerdictError: if an answer is not finite, or of another shape.
     """
-    runner = OnnxRunner.open(data)
+    as_written = made.placement == PLACED_FOR_TENSORRT
+    runner = OnnxRunner.open(made.data, as_written=as_written)
     cases = compare(truths, runner, _ANY, lambda: None)
     for case in cases:
         if not case.passed:
             shape = "x".join(map(str, case.shape))
             raise VerdictError(
-                f"{name} gives NaN, infinity or another shape on {shape}, {case.content}; nothing "
-                "was published"
+                f"{made.name} gives NaN, infinity or another shape on {shape}, {case.content}; "
+                "nothing was published"
             )
     return VariantParity(
         reference="torch float64",
-        candidate=f"{name} in {runner.name}",
+        candidate=f"{made.name} in {runner.name}",
         judgement=judgement,
         cases=cases,
     )

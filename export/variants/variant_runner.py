@@ -6,6 +6,7 @@ import numpy as np
 
 from export.variants.made import MadeVariant
 from runtime.onnx_runner import OnnxRunner
+from runtime.open_runner import PLACED_FOR_TENSORRT
 from runtime.runner import Images, Logits
 
 __all__ = ["VariantRunner"]
@@ -22,7 +23,8 @@ class VariantRunner:
         shape = variant.graph.graph.inputs[0].shape
         batch = shape[0] if shape is not None else None
         self._fixed = batch if isinstance(batch, int) else 0
-        self._runner = OnnxRunner.open(variant.data)
+        as_written = variant.placement == PLACED_FOR_TENSORRT
+        self._runner = OnnxRunner.open(variant.data, as_written=as_written)
 
     def logits(self, images: Images) -> Logits:
         """Return one row of logits per image, in order; of a fixed batch, at most so many.
