@@ -179,7 +179,8 @@ def _surrounding(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:
         for index in range(2 if node.op_type == "Add" else 1):
             values[_input(node, index)] = None
         values[_behind_relu(node.outputs[0])] = None
-    return {value: list(value.uses()) for value in values if not value.is_graph_output()}
+    # What a graph gives stays in float; who reads it within the graph reads it rounded.
+    return {value: list(value.uses()) for value in values if value.uses()}
 
 
 def _depths(graph: ir.Graph) -> dict[ir.Value, int]:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from calibration.emulate_nodes import HEAD, emulate_nodes, fit_steps, quantizable
 from calibration.probe import Probe
 from calibration.ranges import ActivationRanges, Grid
-from runtime.runner import Images, Logits
+from runtime.runner import Images, Logits, join_outputs
 
 __all__ = ["Rehearsal"]
 
@@ -39,10 +39,13 @@ class Rehearsal:
         emulated = emulate_nodes(graph, ranges, grid, self._nodes)
         for name in fit_steps(graph, ranges, grid, self._nodes):
             emulated.graph.inputs.append(emulated.graph.initializers[name])
-        self._output = str(graph.graph.outputs[0].name)
-        self._probe = Probe(emulated, [self._output])
+        self._outputs = [str(output.name) for output in graph.graph.outputs]
+        self._probe = Probe(emulated, self._outputs)
 
     def logits(self, ranges: ActivationRanges, batches: Sequence[Images]) -> Logits:
-        """Return the logits [images, classes] that the graph gives with these ranges."""
+        """Return a row of logits, or of all maps, for each image, given by these ranges."""
         steps = fit_steps(self._graph, ranges, self._grid, self._nodes)
-        return np.concatenate([self._probe.run(images, steps)[self._output] for images in batches])
+        found = (self._probe.run(images, steps) for images in batches)
+        return np.concatenate(
+            [join_outputs([each[name] for name in self._outputs]) for each in found]
+        )

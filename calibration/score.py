@@ -11,7 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.probe import Probe
-from runtime.runner import Images, Logits
+from runtime.runner import Images, Logits, join_outputs
 
 __all__ = ["Score", "float_logits", "score_logits"]
 
@@ -27,10 +27,11 @@ class Score:
 
 
 def float_logits(graph: ir.Model, batches: Sequence[Images]) -> Logits:
-    """Return the graph's logits for all images of the batches."""
-    output = str(graph.graph.outputs[0].name)
-    probe = Probe(graph, [output])
-    return np.concatenate([probe.run(images)[output] for images in batches])
+    """Return a row of logits, or of all maps, for each image of the batches."""
+    outputs = [str(output.name) for output in graph.graph.outputs]
+    probe = Probe(graph, outputs)
+    found = (probe.run(images) for images in batches)
+    return np.concatenate([join_outputs([each[name] for name in outputs]) for each in found])
 
 
 def score_logits(

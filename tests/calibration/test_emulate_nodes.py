@@ -117,6 +117,23 @@ def test_a_rehearsal_gives_what_a_graph_of_these_ranges_gives(graph, measurement
 
 
 @GRID
+def test_what_is_given_within_the_graph_is_read_rounded_and_given_as_it_is(
+    graph, measurement, grid
+):
+    maps = graph.clone()
+    made = {value.name: value for node in maps.graph for value in node.outputs}
+    maps.graph.outputs.insert(0, made["conv1_relu"])
+    ranges = choose(measurement, "minmax", grid)
+    emulated = emulate_nodes(maps, ranges, grid, ["conv2"])
+    assert sources(emulated)["conv2"][0] == "conv1_relu:rounded"
+    assert [output.name for output in emulated.graph.outputs] == ["conv1_relu", "logits"]
+    found = Rehearsal(maps, ranges, grid).logits(ranges, [IMAGES])
+    reference = float_logits(maps, [IMAGES])
+    assert found.shape == reference.shape == (len(IMAGES), reference.shape[1])
+    assert 20 < score_logits(reference, found).sqnr_db < 80
+
+
+@GRID
 def test_fitting_ranges_score_better_than_ranges_too_wide_or_too_narrow(graph, measurement, grid):
     reference = float_logits(graph, [IMAGES])
     fitting = choose(measurement, "minmax", grid)

@@ -273,7 +273,7 @@ def test_a_node_kept_in_float_runs_in_float_and_tells_what_it_costs(
 
 def test_every_convolution_of_a_backbone_of_maps_is_an_integer_one(export_digits, scans, tmp_path):
     data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
-    words = ("--precision", "int8", "--method", "minmax", "--head", "stages", "--quiet")
+    words = ("--precision", "int8", "--head", "stages", "--quiet")
     assert export_digits(tmp_path / "b", *words, *data) == 0
     for name in ("int8.trt", "int8.cpu"):
         variant = Bundle.load(tmp_path / "b").variant(name)
