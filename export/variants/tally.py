@@ -133,7 +133,12 @@ def _judge_classes(
     share = wilson(tally.agreeing, tally.images)
     interval = f"{share.low:.2%} to {share.high:.2%}"
     found = f"agreement {share.value:.2%} ({interval}) of {share.of} images"
-    yield status, "" if status == PASS else f"{found}; expected {gate.least_agreement:.0%} at least"
+    told = {
+        PASS: "",
+        NOT_SHOWN: f"{found}: too few to show {gate.least_agreement:.0%} at least",
+        FAIL: f"{found}; expected {gate.least_agreement:.0%} at least",
+    }
+    yield status, told[status]
     if top1 is None:
         return
     status = gate.judge_drop(top1.images, top1.became_wrong, top1.became_right)

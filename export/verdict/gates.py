@@ -86,11 +86,15 @@ class AccuracyGate:
         return PASS if high <= max(self.fail_points, 0) else NOT_SHOWN
 
     def judge_agreement(self, images: int, agreeing: int) -> str:
-        """Return the status of the agreement: PASS, NOT_SHOWN or FAIL."""
-        differing = images - agreeing
-        if images and agreeing >= self.least_agreement * images:
-            return PASS
-        return FAIL if differing > 1 else NOT_SHOWN
+        """Return the status of the agreement: PASS, NOT_SHOWN or FAIL.
+
+        Images are too few to tell where a single other answer would break the gate.
+        """
+        wanted = self.least_agreement * images
+        if agreeing < wanted and images - agreeing > 1:
+            return FAIL
+        tells = images - 1 >= wanted or (images > 0 and self.least_agreement == 1)
+        return PASS if tells and agreeing >= wanted else NOT_SHOWN
 
 
 def drop_interval(images: int, became_wrong: int, became_right: int) -> tuple[float, float, float]:

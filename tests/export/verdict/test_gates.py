@@ -1,5 +1,6 @@
 """Gates: what a variant may lose, and what few images cannot tell."""
 
+import dataclasses
 import math
 
 import pytest
@@ -53,6 +54,15 @@ def test_agreement_counts_what_a_drop_hides():
     assert INT8.judge_agreement(20, 19) == NOT_SHOWN
     assert INT8.judge_agreement(20, 18) == FAIL
     assert INT8.judge_agreement(0, 0) == NOT_SHOWN
+
+
+def test_images_of_which_one_would_break_the_gate_are_too_few_to_pass_it():
+    assert INT8.judge_agreement(99, 99) == NOT_SHOWN
+    assert INT8.judge_agreement(100, 100) == INT8.judge_agreement(100, 99) == PASS
+    strict = dataclasses.replace(INT8, least_agreement=1.0)
+    assert strict.judge_agreement(50, 50) == PASS
+    assert strict.judge_agreement(50, 49) == NOT_SHOWN
+    assert strict.judge_agreement(50, 48) == FAIL
 
 
 def test_the_interval_is_that_of_agresti_and_min():
