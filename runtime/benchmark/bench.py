@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 
+from runtime.benchmark.busy_cores import busy_cores
 from runtime.benchmark.document import SCHEMA_VERSION, Benchmark, Measurement, Overhead
 from runtime.benchmark.line_up import Contestant, line_up
 from runtime.benchmark.machine import Machine
@@ -125,9 +125,6 @@ def _overhead(ours: Timed, bare: Timed) -> Overhead:
 
 
 def _busy(machine: Machine) -> Iterator[str]:
-    if hasattr(os, "getloadavg"):
-        load = os.getloadavg()[0]
-        if load > _BUSY * machine.cores:
-            yield (
-                f"others use {load:.1f} of {machine.cores} cores: these times are of a busy machine"
-            )
+    others = busy_cores()
+    if others > _BUSY * machine.cores:
+        yield f"others use {others:.1f} of {machine.cores} cores: these times are of a busy machine"
