@@ -108,7 +108,7 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         ranges=RangesFile(model=model, data=data, images=whole.images, grids=chosen, peaks=peaks),
         survey=report,
         available=available,
-        convergence=_converge(state.halves[0], chosen[UINT8.name]),
+        convergence=_converge(halves, chosen[UINT8.name]),
         scores=scores,
         answers={
             file.sha256: row
@@ -193,9 +193,10 @@ def _choose_all(
     return chosen
 
 
-def _converge(half: Measurement, ranges: ActivationRanges) -> Convergence:
+def _converge(halves: Sequence[Half], ranges: ActivationRanges) -> Convergence:
     grid = next(grid for grid in GRIDS if grid.name == ranges.grid)
-    before = choose(half, ranges.method, grid)
+    half = next(half for half in halves if half.files)
+    before = choose(half.measurement, ranges.method, grid)
     moved = {
         name: abs(grid.fit(before[name])[0] / grid.fit(final)[0] - 1)
         for name, final in ranges.tensors.items()

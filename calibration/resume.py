@@ -14,7 +14,7 @@ from calibration.checkpoint import Checkpoint
 from calibration.images import ImageFile, ImageRecord, read_batches
 from calibration.measure import Measurement
 from calibration.probe import Probe
-from calibration.survey import refuse_unfit, survey
+from calibration.survey import FEWEST, refuse_unfit, survey
 from calibration.tap import activations
 from runtime.image_spec import ImageSpec
 from runtime.publishing.replace_file import check_replaceable
@@ -109,7 +109,10 @@ def _record(state: Checkpoint, records: Sequence[ImageRecord], save_point: SaveP
     state.records.extend(records)
     now = len(state.records)
     if before < _EARLY <= now:
-        refuse_unfit(survey(state.records))
+        report = survey(state.records)
+        # Where few could be read so far, others may follow.
+        if report.read - len(report.duplicates) >= FEWEST:
+            refuse_unfit(report)
     if before // save_point.files < now // save_point.files:
         state.save(save_point.path)
 

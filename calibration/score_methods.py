@@ -78,13 +78,17 @@ class _Trial:
 def score_methods(
     graph: ir.Model, spec: ImageSpec, halves: tuple[Half, Half], screen: Screen
 ) -> tuple[MethodScore, ...]:
-    """Return how every method does, grid by grid; nothing if a half has no image.
+    """Return how every method does, grid by grid; nothing, which is said, if a half has no image.
 
     Raises:
         BackendError: if the graph cannot run.
         ImageError: if an image that was measured cannot be read any more.
     """
     if not all(half.files for half in halves):
+        screen.warn(
+            "every other image could not be read: no method is scored, and tails is taken; mend "
+            "or remove those files"
+        )
         return ()
     with screen.step("score") as step, screen.progress("score", len(GRIDS) * len(METHODS)) as tick:
         first, second = halves

@@ -42,9 +42,9 @@ def calibration_warnings(calibration: Calibration) -> list[str]:
     survey = calibration.survey
     found = [f"skipped {file}" for file in survey.skipped[:_MOST_NAMED]]
     if len(survey.skipped) > _MOST_NAMED:
-        found.append(f"skipped {len(survey.skipped) - _MOST_NAMED} more files")
+        found.append(f"more files skipped: {len(survey.skipped) - _MOST_NAMED}")
     if survey.duplicates:
-        found.append(f"{len(survey.duplicates)} duplicate images: {_named(survey.duplicates)}")
+        found.append(f"duplicate images, {len(survey.duplicates)}: {_named(survey.duplicates)}")
     if survey.constant:
         found.append(f"{len(survey.constant)} images of one colour: {_named(survey.constant)}")
     if survey.read < _ADVISED:

@@ -127,7 +127,7 @@ def make_cpu(recipe: Int8Recipe, kept: Mapping[str, str], screen: Screen) -> Mad
     with screen.step("slowdown") as step:
         plain = recipe.form.stamp(recipe.quantize(placement, ()))
         slowdown = measure_slowdown(made.data, plain, _noise(recipe))
-        step.detail = f"{slowdown:.2f} times as long with {len(kept)} nodes in float"
+        step.detail = f"{slowdown:.2f} times as long; nodes in float: {len(kept)}"
     return dataclasses.replace(made, kept_float_slowdown=slowdown)
 
 

@@ -85,6 +85,22 @@ def test_halves_of_fewer_images_than_are_wanted_are_scored_whole(
     assert len(calibrate(graph, SPEC, order, QUIET).scores) == len(GRIDS) * len(METHODS)
 
 
+@pytest.mark.parametrize("broken", [0, 1])
+def test_where_every_other_image_is_broken_the_rest_is_measured_and_it_is_said(
+    graph, quiet_with_two_loud, tmp_path, capsys, broken
+):
+    folder = shutil.copytree(quiet_with_two_loud, tmp_path / "copies")
+    for path in sorted(folder.iterdir())[broken::2]:
+        path.write_bytes(b"no image")
+    order = Order(data=folder, checkpoint=tmp_path / "part", images=120)
+    found = calibrate(graph, SPEC, order, Screen())
+    assert found.survey.read == 60
+    assert found.scores == ()
+    assert found.convergence.worst == 0
+    assert found.ranges.ranges(INT8).method == "tails"
+    assert "no method is scored, and tails is taken" in capsys.readouterr().err
+
+
 @pytest.fixture
 def halves(graph, quiet_with_two_loud, tmp_path):
     """Return both halves as they are measured, and copies of the files to do harm to."""
