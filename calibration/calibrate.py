@@ -110,11 +110,7 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
         available=available,
         convergence=_converge(halves, chosen[UINT8.name]),
         scores=scores,
-        answers={
-            file.sha256: row
-            for half in halves
-            for file, row in zip(half.files, half.logits, strict=False)
-        },
+        answers=_answers(halves),
     )
 
 
@@ -179,6 +175,15 @@ def _split(files: Sequence[ImageFile], state: Checkpoint) -> tuple[Half, Half]:
         )
     first, second = found
     return first, second
+
+
+def _answers(halves: Sequence[Half]) -> Answers:
+    known = [half for half in halves if half.logits]
+    return {
+        file.sha256: row
+        for half in known
+        for file, row in zip(half.files, half.logits, strict=True)
+    }
 
 
 def _choose_all(
