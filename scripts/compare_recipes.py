@@ -119,7 +119,8 @@ class Kitchen:
             return quantized
         expected = float_logits(graph, list(batches(self.images)))
         look = features_as_written if placement is TENSORRT else features_in_integers
-        return refit_head(quantized, expected, look(quantized, batches(arena.calibration)))
+        given = arena.calibration if recipe.pixels else self.images
+        return refit_head(quantized, expected, look(quantized, batches(given)))
 
 
 def batches(images: Images) -> Iterator[Images]:
