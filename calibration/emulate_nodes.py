@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.ranges import ActivationRanges, Grid, Range
+from calibration.surrounding import depths, node_input, surrounding
 from calibration.tap import with_types
 from runtime.errors import OptionError
 
@@ -56,7 +57,7 @@ def quantizable(graph: ir.Model, grid: Grid) -> tuple[str, ...]:
     return tuple(
         str(node.name)
         for node in with_types(graph).graph
-        if node.op_type in kinds and _input(node, 0).dtype == ir.DataType.FLOAT
+        if node.op_type in kinds and node_input(node, 0).dtype == ir.DataType.FLOAT
     )
 
 
@@ -80,7 +81,7 @@ def emulate_nodes(
     steps = _fit(readers, ranges, grid)
     for node in chosen:
         if node.op_type in _WEIGHTED:
-            scale, _ = steps[_input(node, 0)]
+            scale, _ = steps[node_input(node, 0)]
             _round_weights(result.graph, node, 0.0 if grid.symmetric else scale)
     for value, step in steps.items():
         _round(result.graph, value, readers[value], step, grid)
@@ -107,7 +108,7 @@ def _chosen(graph: ir.Graph, nodes: Collection[str]) -> list[ir.Node]:
 
 
 def _readers(graph: ir.Graph, chosen: Collection[ir.Node], grid: Grid) -> _Readers:
-    readers = _fused(graph, chosen) if grid.symmetric else _surrounding(graph, chosen)
+    readers = _fused(graph, chosen) if grid.symmetric else surrounding(chosen)
     for node in graph:
         # Integers stay integers in a MaxPool; its one neighbour's pair serves both.
         if grid.symmetric and node.op_type in _MOVING and node.inputs[0] in readers:
@@ -162,39 +163,15 @@ def _fused(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:
     readers: _Readers = {}
     for node in chosen:
         if node.op_type in HEAD or node.op_type == "Conv":
-            readers.setdefault(_input(node, 0), []).append((node, 0))
-    depths = _depths(graph)
+            readers.setdefault(node_input(node, 0), []).append((node, 0))
+    deep = depths(graph)
     for node in graph:
         if node.op_type == "Add":
             # The Conv of the longer branch takes the Add in, and reads the other one.
-            shortcut, main = sorted((0, 1), key=lambda i: (depths.get(_input(node, i), 0), -i))
-            if _input(node, main).producer() in chosen:
-                readers.setdefault(_input(node, shortcut), []).append((node, shortcut))
+            shortcut, main = sorted((0, 1), key=lambda i: (deep.get(node_input(node, i), 0), -i))
+            if node_input(node, main).producer() in chosen:
+                readers.setdefault(node_input(node, shortcut), []).append((node, shortcut))
     return readers
-
-
-def _surrounding(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:
-    values: dict[ir.Value, None] = {}
-    for node in chosen:
-        for index in range(2 if node.op_type == "Add" else 1):
-            values[_input(node, index)] = None
-        values[_behind_relu(node.outputs[0])] = None
-    # What a graph gives stays in float; who reads it within the graph reads it rounded.
-    return {value: list(value.uses()) for value in values if value.uses()}
-
-
-def _depths(graph: ir.Graph) -> dict[ir.Value, int]:
-    """Return for each tensor how many convolutions stand before it on the longest path."""
-    depths: dict[ir.Value, int] = {}
-    for node in graph:
-        before = max((depths.get(value, 0) for value in node.inputs if value), default=0)
-        depths |= dict.fromkeys(node.outputs, before + (node.op_type == "Conv"))
-    return depths
-
-
-def _behind_relu(value: ir.Value) -> ir.Value:
-    kinds = [node.op_type for node in value.consumers()]
-    return value.consumers()[0].outputs[0] if kinds == ["Relu"] else value
 
 
 def _tied_range(value: ir.Value, readers: _Readers, ranges: ActivationRanges) -> Range:
@@ -204,7 +181,7 @@ def _tied_range(value: ir.Value, readers: _Readers, ranges: ActivationRanges) ->
         producer = each.producer()
         near = [node.outputs[0] for node in each.consumers() if node.op_type in _MOVING]
         if producer is not None and producer.op_type in _MOVING:
-            near.append(_input(producer, 0))
+            near.append(node_input(producer, 0))
         found += [neighbour for neighbour in near if neighbour not in found]
     tied = [ranges[str(each.name)] for each in found if each in readers]
     return Range(low=min(each.low for each in tied), high=max(each.high for each in tied))
@@ -228,14 +205,8 @@ def _round_weights(graph: ir.Graph, node: ir.Node, input_scale: float) -> None:
     _replace(graph, node, 1, np.moveaxis(rounded.reshape(weights.shape), 0, axis))
 
 
-def _input(node: ir.Node, index: int) -> ir.Value:
-    value = node.inputs[index]
-    assert value is not None  # none of these operators has an optional input there
-    return value
-
-
 def _constant(node: ir.Node, index: int) -> NDArray[np.float64]:
-    tensor = ir.convenience.get_const_tensor(_input(node, index))
+    tensor = ir.convenience.get_const_tensor(node_input(node, index))
     if tensor is None:
         raise OptionError(
             f"'{node.name}' reads weights that are no constant; expected a simplified model"

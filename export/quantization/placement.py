@@ -28,6 +28,7 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 from calibration.ranges import INT8, UINT8, Grid
+from calibration.surrounding import depths, node_input, surrounding
 from runtime.open_runner import PLACED_FOR_TENSORRT
 from runtime.vnni import PLACED_FOR_VNNI
 
@@ -80,33 +81,27 @@ def head(graph: ir.Model) -> frozenset[str]:
 
 def _pairs_for_tensorrt(graph: ir.Graph, keep_float: Collection[str]) -> Pairs:
     pairs: Pairs = {}
-    depths = _depths(graph)
+    deep = depths(graph)
     for node in _integer_nodes(graph, keep_float):
         if node.op_type in WEIGHTED or node.op_type == "GlobalAveragePool":
-            pairs.setdefault(_input(node, 0), []).append((node, 0))
+            pairs.setdefault(node_input(node, 0), []).append((node, 0))
         elif node.op_type == "Add":
             main, shortcut = sorted(
-                (0, 1), key=lambda i: depths.get(_input(node, i), 0), reverse=True
+                (0, 1), key=lambda i: deep.get(node_input(node, i), 0), reverse=True
             )
-            before = _input(node, main).producer()
+            before = node_input(node, main).producer()
             # Without an integer kernel to be fused into, the Add is float work as it stands.
             if before is not None and before.op_type == "Conv" and before.name not in keep_float:
-                pairs.setdefault(_input(node, shortcut), []).append((node, shortcut))
+                pairs.setdefault(node_input(node, shortcut), []).append((node, shortcut))
     for node in _integer_nodes(graph, keep_float):
         # A shortcut without parameters: its pool and its padding can then move integers, too.
-        if node.op_type in MOVING and _input(node, 0) in pairs:
-            pairs[_input(node, 0)].append((node, 0))
+        if node.op_type in MOVING and node_input(node, 0) in pairs:
+            pairs[node_input(node, 0)].append((node, 0))
     return pairs
 
 
 def _pairs_for_onnxruntime(graph: ir.Graph, keep_float: Collection[str]) -> Pairs:
-    values: dict[ir.Value, None] = {}
-    for node in _integer_nodes(graph, keep_float):
-        for index in range(2 if node.op_type == "Add" else 1):
-            values[_input(node, index)] = None
-        values[_behind_relu(node.outputs[0])] = None
-    # A map that is given out may be read within, too: the readers get the pair's result.
-    return {value: list(value.uses()) for value in values if value.uses()}
+    return surrounding(_integer_nodes(graph, keep_float))
 
 
 TENSORRT = Placement(
@@ -147,29 +142,5 @@ def _integer_nodes(graph: ir.Graph, keep_float: Collection[str]) -> list[ir.Node
         for node in graph
         if node.op_type in QUANTIZABLE
         and node.name not in keep_float
-        and _input(node, 0).dtype == ir.DataType.FLOAT  # uint8 pixels need no pair
+        and node_input(node, 0).dtype == ir.DataType.FLOAT  # uint8 pixels need no pair
     ]
-
-
-def _input(node: ir.Node, index: int) -> ir.Value:
-    value = node.inputs[index]
-    assert value is not None  # no quantizable operator has an optional input there
-    return value
-
-
-def _behind_relu(value: ir.Value) -> ir.Value:
-    """Return the output of the Relu that alone reads the value, or the value."""
-    uses = tuple(value.uses())
-    if len(uses) == 1 and uses[0].node.op_type == "Relu":
-        return uses[0].node.outputs[0]
-    return value
-
-
-def _depths(graph: ir.Graph) -> dict[ir.Value, int]:
-    """Return for each value how many convolutions stand before it on the longest path."""
-    depths: dict[ir.Value, int] = {}
-    for node in graph:
-        before = max((depths.get(value, 0) for value in node.inputs if value), default=0)
-        for value in node.outputs:
-            depths[value] = before + (node.op_type == "Conv")
-    return depths
