@@ -25,9 +25,10 @@ from calibration.measure import Measurement, check_weights
 from calibration.order import AUTO, Order
 from calibration.ranges import GRIDS, UINT8, ActivationRanges
 from calibration.ranges_file import RangesFile
-from calibration.resume import SavePoint, batch_size, measure_files
+from calibration.resume import SavePoint, batch_size, measure_files, split
 from calibration.score_methods import Half, MethodScore, best_method, score_methods
 from calibration.survey import FEWEST, Survey, refuse_unfit, survey
+from calibration.take_evenly import take_evenly
 from runtime.errors import DeployError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
@@ -143,8 +144,8 @@ def _refuse_few(files: Sequence[ImageFile]) -> None:
 
 
 def _measure_peaks(graph: ir.Model, spec: ImageSpec, files: Sequence[ImageFile]) -> Peaks:
-    count = min(max(len(files) // _PEAK_SHARE, _FEWEST_PEAKS), _MOST_PEAKS, len(files))
-    some = [files[index * len(files) // count] for index in range(count)]
+    wanted = min(max(len(files) // _PEAK_SHARE, _FEWEST_PEAKS), _MOST_PEAKS)
+    some = take_evenly(files, wanted)
     return measure_peaks(
         graph,
         (b.images for b in read_batches(some, spec, batch_size(graph, spec)) if len(b.images)),
@@ -159,11 +160,10 @@ def _merge(first: Measurement, second: Measurement) -> Measurement:
 
 
 def _split(files: Sequence[ImageFile], state: Checkpoint) -> tuple[Half, Half]:
-    """Return the halves that were measured, as `measure_files` splits files."""
-    halves = (files[::2], files[1::2])
+    """Return both halves as they were measured."""
     records, rows = iter(state.records), (row for batch in state.logits for row in batch)
     found = []
-    for measurement, half in zip(state.halves, halves, strict=True):
+    for measurement, half in zip(state.halves, split(files), strict=True):
         read = [(file, record.loudness) for file in half if not (record := next(records)).error]
         found.append(
             Half(

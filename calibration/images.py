@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.take_evenly import take_evenly
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
 from runtime.images import find_images, open_image
@@ -93,9 +94,7 @@ def choose_images(
         raise OptionError(f"there is no folder '{folder}'; expected one with images")
     taken = {file.path for file in without}
     found = [path for path in find_images([folder]) if path not in taken]
-    chosen = min(count, len(found))
-    paths = [found[index * len(found) // chosen] for index in range(chosen)]
-    files = (ImageFile(path=path, sha256=_hash(path)) for path in paths)
+    files = (ImageFile(path=path, sha256=_hash(path)) for path in take_evenly(found, count))
     copies = {file.sha256 for file in without}
     return tuple(file for file in files if file.sha256 not in copies), len(found)
 

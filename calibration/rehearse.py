@@ -39,13 +39,10 @@ class Rehearsal:
         emulated = emulate_nodes(graph, ranges, grid, self._nodes)
         for name in fit_steps(graph, ranges, grid, self._nodes):
             emulated.graph.inputs.append(emulated.graph.initializers[name])
-        self._outputs = [str(output.name) for output in graph.graph.outputs]
-        self._probe = Probe(emulated, self._outputs)
+        self._probe = Probe(emulated, [str(output.name) for output in graph.graph.outputs])
 
     def logits(self, ranges: ActivationRanges, batches: Sequence[Images]) -> Logits:
         """Return a row of logits, or of all maps, for each image, given by these ranges."""
         steps = fit_steps(self._graph, ranges, self._grid, self._nodes)
-        found = (self._probe.run(images, steps) for images in batches)
-        return np.concatenate(
-            [join_outputs([each[name] for name in self._outputs]) for each in found]
-        )
+        answers = (self._probe.run(images, steps) for images in batches)
+        return np.concatenate([join_outputs([*each.values()]) for each in answers])

@@ -20,7 +20,7 @@ from runtime.image_spec import ImageSpec
 from runtime.publishing.replace_file import check_replaceable
 from runtime.terminal import Screen
 
-__all__ = ["SavePoint", "batch_size", "measure_files"]
+__all__ = ["SavePoint", "batch_size", "measure_files", "split"]
 
 _EARLY = 32
 """Files after which an unfit set is refused without measuring the rest."""
@@ -48,7 +48,7 @@ def measure_files(
     save_point: SavePoint,
     screen: Screen,
 ) -> Checkpoint:
-    """Return what the graph does on the files, of which every other one is in the first half.
+    """Return what the graph does on the files, half by half, as `split`.
 
     Raises:
         BundleError: if the state cannot be saved.
@@ -59,7 +59,7 @@ def measure_files(
     state = _take_up(save_point, tensors, screen)
     check_replaceable(save_point.path)
     probe, output = Probe(graph, tensors), str(graph.graph.outputs[0].name)
-    halves = (files[::2], files[1::2])
+    halves = split(files)
     done = len(state.records)
     with screen.progress("measure", len(files)) as advance:
         _repeat(advance, done)
@@ -75,6 +75,11 @@ def measure_files(
                 _repeat(advance, len(batch.records))
             done = max(0, done - len(half))
     return state
+
+
+def split(files: Sequence[ImageFile]) -> tuple[Sequence[ImageFile], Sequence[ImageFile]]:
+    """Return both halves, in the order they are measured."""
+    return files[::2], files[1::2]
 
 
 def batch_size(graph: ir.Model, spec: ImageSpec) -> int:

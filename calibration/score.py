@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +26,11 @@ class Score:
     """Share of images with the same best class, 0 to 1."""
 
 
-def float_logits(graph: ir.Model, batches: Sequence[Images]) -> Logits:
+def float_logits(graph: ir.Model, batches: Iterable[Images]) -> Logits:
     """Return a row of logits, or of all maps, for each image of the batches."""
     outputs = [str(output.name) for output in graph.graph.outputs]
     probe = Probe(graph, outputs)
-    found = (probe.run(images) for images in batches)
-    return np.concatenate([join_outputs([each[name] for name in outputs]) for each in found])
+    return np.concatenate([join_outputs([*probe.run(images).values()]) for images in batches])
 
 
 def score_logits(

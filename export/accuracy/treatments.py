@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.take_evenly import take_evenly
 from export.accuracy.gallery import read_planes, statistics
 from export.accuracy.label_orders import Classes, apply_order, learned_order, usual_orders
 from export.accuracy.looks import UNSEEN, Look, Looks
@@ -178,8 +179,7 @@ class Case:
         return f"export again with --labels, a file of the lines: {', '.join(lines)}{more}"
 
     def _sample(self) -> list[int]:
-        count = min(SAMPLE, len(self.truths))
-        return [index * len(self.truths) // count for index in range(count)]
+        return take_evenly(range(len(self.truths)), SAMPLE)
 
     def _promising(self, base: Treatment, treatments: Sequence[Treatment]) -> list[Look]:
         """Return the views that the sample does not rule out, the best first."""

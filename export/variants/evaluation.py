@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.images import ImageFile, choose_images
 from calibration.survey import FEWEST
+from calibration.take_evenly import take_evenly
 from export.load import Classifier
 from export.samples import sample_images
 from export.variants.order import PrecisionOrder
@@ -145,8 +146,7 @@ def _portion(images: Sequence[Images], classes: Sequence[int], skipped: Sequence
 
 def spread(images: Evaluation, most: int) -> Evaluation:
     """Return so many of the images at most, evenly spread."""
-    count = min(len(images.files), most)
-    chosen = [index * len(images.files) // count for index in range(count)]
+    chosen = take_evenly(range(len(images.files)), most)
     return dataclasses.replace(
         images,
         files=tuple(images.files[index] for index in chosen),

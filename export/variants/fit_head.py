@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from calibration.calibrate import Answers
 from calibration.images import ImageFile
-from calibration.probe import Probe
 from calibration.resume import batch_size
+from calibration.score import float_logits
+from calibration.take_evenly import take_evenly
 from export.quantization.refit_head import (
     FEWEST_IMAGES,
     Features,
@@ -66,7 +67,7 @@ class HeadFit:
         return self._fit(quantized, features_in_integers, _IMAGES)
 
     def _fit(self, quantized: ir.Model, look: _Look, most: int) -> ir.Model:
-        some = _spread(len(self.pixels), most)
+        some = take_evenly(range(len(self.pixels)), most)
         given = _batches(self.pixels[some], self.form, self.form.pixels, self.batch)
         return refit_head(quantized, self.expected[some], look(quantized, given)[: len(some)])
 
@@ -89,21 +90,14 @@ def prepare_head_fit(
         return None
     batch = batch_size(graph, form.image)
     with screen.step("head") as step:
-        chosen = [files[index] for index in _spread(len(files), _IMAGES)]
-        names, planes = zip(*_load(chosen, form), strict=True)
+        names, planes = zip(*_load(take_evenly(files, _IMAGES), form), strict=True)
         pixels = np.stack(planes)
         if all(name in answers for name in names):
             expected = np.stack([answers[name] for name in names])
         else:
-            expected = _run(graph, _batches(pixels, form, "", batch))[: len(pixels)]
+            expected = float_logits(graph, _batches(pixels, form, "", batch))[: len(pixels)]
         step.detail = f"to be refitted on {len(pixels)} images"
     return HeadFit(pixels=pixels, expected=expected, form=form, batch=batch)
-
-
-def _run(graph: ir.Model, batches: Iterable[Images]) -> NDArray[np.float32]:
-    output = str(graph.graph.outputs[0].name)
-    probe = Probe(graph, [output])
-    return np.concatenate([probe.run(images)[output] for images in batches])
 
 
 def _load(files: Sequence[ImageFile], form: Form) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -114,12 +108,6 @@ def _load(files: Sequence[ImageFile], form: Form) -> Iterator[tuple[str, NDArray
         except ImageError:
             continue  # calibration has said so
         yield file.sha256, pixels.astype(np.uint8, copy=False)
-
-
-def _spread(count: int, most: int) -> NDArray[np.intp]:
-    """Return the indices of at most so many of `count` things, evenly spread."""
-    chosen = min(count, most)
-    return np.arange(chosen) * count // chosen
 
 
 def _batches(pixels: NDArray[np.uint8], form: Form, layout: str, size: int) -> Iterator[Images]:

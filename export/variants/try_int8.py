@@ -23,6 +23,7 @@ from calibration.measure import measure
 from calibration.probe import Probe
 from calibration.ranges import ActivationRanges, Range
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
+from calibration.take_evenly import take_evenly
 from export.quantization.placement import TENSORRT, Placement, head
 from export.variants.bench import Bench
 from export.variants.cause import HALF_DB, Cause
@@ -152,9 +153,9 @@ class Int8Trials:
         """Return the recipe with the ranges, and the head's fit, of images judged by."""
         images = np.concatenate([self.bench.normalised[number] for number in batches])
         files = [file for number in batches for file in self.bench.files[number]]
-        recipe = self._measured_as(self._measure([images[_some(len(images), most)]]))
-        some = [files[index] for index in _some(len(files), most)]
-        fit = prepare_head_fit(recipe.equalized, some, {}, recipe.form, _QUIET)
+        some = images[take_evenly(range(len(images)), most)]
+        recipe = self._measured_as(self._measure([some]))
+        fit = prepare_head_fit(recipe.equalized, take_evenly(files, most), {}, recipe.form, _QUIET)
         return dataclasses.replace(recipe, head_fit=fit)
 
     @property
@@ -180,12 +181,6 @@ class Int8Trials:
         asked = {node: why for node, why in self.made.kept_float.items() if node not in floats}
         make = make_tensorrt if self._placement is TENSORRT else make_cpu
         return make(recipe, asked | dict.fromkeys(more, ""), _QUIET)
-
-
-def _some(count: int, most: int) -> list[int]:
-    """Return the indices of so many of `count` at most, evenly spread."""
-    chosen = min(count, most)
-    return [index * count // chosen for index in range(chosen)]
 
 
 def _extremes(

@@ -32,6 +32,8 @@ class VariantRunner:
         Raises:
             BackendError: if it cannot run on them.
         """
-        missing = max(0, self._fixed - len(images))
+        missing = self._fixed - len(images)
+        if missing <= 0:
+            return self._runner.logits(images)
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        return self._runner.logits(filled if missing else images)[: len(images)]
+        return self._runner.logits(filled)[: len(images)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.take_evenly import take_evenly
 from export.classifier import Classifier
 from export.divergence.reference import Wish, load_reference
 from export.divergence.sides import read_variant
@@ -123,8 +124,7 @@ def _load(bundle: Bundle, wish: Wish | None) -> Classifier | None:
 def _readable(dataset: Dataset, evaluation: Evaluation) -> list[Path]:
     broken = {failure.path for failure in evaluation.failures}
     paths = [each.path for each in dataset.examples if dataset.name(each.path) not in broken]
-    chosen = min(_COMPARED, len(paths))
-    return [paths[index * len(paths) // chosen] for index in range(chosen)]
+    return take_evenly(paths, _COMPARED)
 
 
 def _conclude(bundle: Bundle, question: Question, findings: list[Finding]) -> Verdict:
