@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.tap import tap
 from runtime.errors import BackendError
+from runtime.feed import fill_batch
 from runtime.runner import Images
 
 __all__ = ["Probe"]
@@ -76,7 +77,7 @@ class Probe:
         Raises:
             BackendError: if the graph cannot run on images of this shape.
         """
-        padded = self._pad(images)
+        padded = fill_batch(images, self._fixed_batch)
         try:
             outputs = self._session.run(self._tensors, {self._input: padded, **parameters})
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
@@ -88,12 +89,6 @@ class Probe:
         for name, values in zip(self._tensors, outputs, strict=True):
             seen[name] = values[: len(images)] if len(values) == len(padded) else values
         return seen
-
-    def _pad(self, images: Images) -> Images:
-        missing = self._fixed_batch - len(images)
-        if missing <= 0:
-            return images
-        return np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
 
 
 def _take_weights(graph: ir.Model) -> dict[str, NDArray[np.float32]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runtime.manifest import Manifest, TensorInfo, Variant
     from runtime.runner import Images, Logits, Runner
 
-__all__ = ["Chunk", "check_classifier", "fixed_batch", "load_ahead", "run_chunk"]
+__all__ = ["Chunk", "check_classifier", "fill_batch", "fixed_batch", "load_ahead", "run_chunk"]
 
 Chunk = list[tuple[Path, "Images | ImageError"]]
 """Files in order, each with its image as the model takes it, or why it could not be read."""
@@ -34,6 +34,21 @@ def fixed_batch(variant: Variant) -> int:
     """Return how many images the variant takes at once; 0 if any number."""
     batch = variant.input.shape[0]
     return int(batch) if batch.isdigit() else 0
+
+
+def fill_batch(images: Images, fixed: int) -> Images:
+    """Return the images, the last one repeated until there are as many as a fixed batch wants.
+
+    Args:
+        images: one at least.
+        fixed: 0 wants none more.
+    """
+    import numpy as np
+
+    missing = fixed - len(images)
+    if missing <= 0:
+        return images
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
 
 
 def load_ahead(
@@ -64,8 +79,7 @@ def run_chunk(runner: Runner, chunk: Chunk, fixed: int) -> Logits | None:
     loaded = [image for _, image in chunk if not isinstance(image, ImageError)]
     if not loaded:
         return None
-    filled = loaded + loaded[-1:] * (fixed - len(loaded))
-    return runner.logits(np.stack(filled))[: len(loaded)]
+    return runner.logits(fill_batch(np.stack(loaded), fixed))[: len(loaded)]
 
 
 def _load(image: Path, manifest: Manifest) -> Images | ImageError:

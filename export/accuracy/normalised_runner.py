@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from calibration.read_graph import read_graph
 from runtime.bundle import Bundle
-from runtime.feed import fixed_batch
+from runtime.feed import fill_batch, fixed_batch
 from runtime.onnx_runner import OnnxRunner
 from runtime.open_runner import open_runner
 
@@ -43,9 +43,7 @@ class NormalisedRunner:
         found = []
         for first in range(0, len(images), size):
             part = images[first : first + size]
-            missing = max(self._batch - len(part), 0)
-            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            logits = self._runner.logits(filled)[: len(part)]
+            logits = self._runner.logits(fill_batch(part, self._batch))[: len(part)]
             finite = np.isfinite(logits).all(axis=1)
             found.append(np.where(finite, logits.argmax(axis=1), _NO_CLASS).astype(np.int32))
         return np.concatenate(found)

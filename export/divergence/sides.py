@@ -21,6 +21,7 @@ from export.divergence.show_images import Shown, choose_files, show_images
 from export.reference import TorchRunner
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
+from runtime.feed import fill_batch, fixed_batch
 from runtime.onnx_files.self_contained import check_self_contained
 from runtime.open_runner import open_runner
 
@@ -116,9 +117,7 @@ class Sides:
         signal = noise = 0.0
         for shown in self._shown(_BATCH):
             expected = reference.logits(shown.images)
-            missing = self._fixed_batch - len(shown.fed)
-            filled = np.concatenate([shown.fed, np.repeat(shown.fed[-1:], max(missing, 0), axis=0)])
-            given = runner.logits(filled)[: len(expected)]
+            given = runner.logits(fill_batch(shown.fed, self._fixed_batch))[: len(expected)]
             signal += float(np.square(expected).sum())
             noise += float(np.square(given - expected).sum())
         return decibel(signal, noise)
@@ -126,8 +125,7 @@ class Sides:
     @property
     def _fixed_batch(self) -> int:
         """The only batch the graph takes; 0 if it takes any."""
-        batch = self.bundle.variant(self.variant).input.shape[0]
-        return int(batch) if batch.isdigit() else 0
+        return fixed_batch(self.bundle.variant(self.variant))
 
     def _shown(self, most: int) -> Iterator[Shown]:
         batch = min(most, self._fixed_batch or most)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from export.variants.made import MadeVariant
+from runtime.feed import fill_batch
 from runtime.onnx_runner import OnnxRunner
 from runtime.open_runner import PLACED_FOR_TENSORRT
 from runtime.runner import Images, Logits
@@ -32,8 +31,4 @@ class VariantRunner:
         Raises:
             BackendError: if it cannot run on them.
         """
-        missing = self._fixed - len(images)
-        if missing <= 0:
-            return self._runner.logits(images)
-        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        return self._runner.logits(filled)[: len(images)]
+        return self._runner.logits(fill_batch(images, self._fixed))[: len(images)]

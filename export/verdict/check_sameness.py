@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from export.classifier import Classifier
@@ -14,6 +13,7 @@ from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, PASS
 from runtime.bundle import Bundle
 from runtime.evaluation.statistics import wilson
+from runtime.feed import fill_batch, fixed_batch
 from runtime.open_runner import open_runner
 from runtime.terminal import Screen
 
@@ -34,15 +34,13 @@ def check_sameness(
         screen: shows the progress.
     """
     reference, runner = TorchRunner(classifier.module, torch.float32), open_runner(bundle, "fp32")
-    fixed = bundle.manifest.variants["fp32"].input.shape[0]
-    batch = int(fixed) if fixed.isdigit() else _BATCH
+    fixed = fixed_batch(bundle.variant("fp32"))
+    batch = fixed or _BATCH
     same = 0
     with screen.step("compare") as step, screen.progress("compare", len(files)) as advance:
         for shown in show_images(files, bundle.manifest, len(files), batch):
             expected = reference.logits(shown.images).argmax(axis=1)
-            missing = batch - len(expected) if fixed.isdigit() else 0
-            filled = np.concatenate([shown.fed, np.repeat(shown.fed[-1:], missing, axis=0)])
-            given = runner.logits(filled)[: len(expected)].argmax(axis=1)
+            given = runner.logits(fill_batch(shown.fed, fixed))[: len(expected)].argmax(axis=1)
             same += int((given == expected).sum())
             for _ in expected:
                 advance()

@@ -14,6 +14,7 @@ import numpy as np
 
 from runtime.bundle import Bundle
 from runtime.errors import OptionError, VerdictError
+from runtime.feed import fill_batch, fixed_batch
 from runtime.manifest import Variant
 from runtime.onnx_files.tensor import read_tensor
 from runtime.runner import Images, Logits, join_outputs
@@ -141,16 +142,15 @@ def _open_engine(bundle: Bundle, version: str, backend: Backend) -> _Opened:
 
 def _in_one_batch_size(run: Run, variant: Variant) -> Run:
     """Return a run that fills up, or splits, what a model of fixed batch is given."""
-    if not variant.input.shape[0].isdigit():
+    fixed = fixed_batch(variant)
+    if not fixed:
         return run
-    fixed = int(variant.input.shape[0])
 
     def filled(images: Images) -> Outputs:
         whole = []
         for start in range(0, len(images), fixed):
             part = images[start : start + fixed]
-            filling = np.repeat(part[-1:], fixed - len(part), axis=0)
-            outputs = run(np.concatenate([part, filling]))
+            outputs = run(fill_batch(part, fixed))
             whole.append([output[: len(part)] for output in outputs])
         return [np.concatenate(parts) for parts in zip(*whole, strict=True)]
 
