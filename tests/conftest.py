@@ -1,7 +1,31 @@
 """What holds for all tests."""
 
+import os
+import sys
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no fault of the code: examples may take as long as they take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+SEED = int(os.environ.get("TEST_SEED", "0"))
+
+
+def _seed() -> None:
+    # Whoever draws has imported torch; importing it for the others would cost them seconds.
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(SEED)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """Fixtures draw the same numbers whoever asks for them first."""
+    _seed()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """A test draws the same numbers alone and in any order: one that fails, fails again."""
+    _seed()
