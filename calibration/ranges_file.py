@@ -9,6 +9,7 @@ from calibration.keys import DataKey, ModelKey, differing_parts
 from calibration.ranges import GRIDS, ActivationRanges, Grid
 from runtime.errors import BundleError, OptionError
 from runtime.publishing.replace_file import replace_file
+from runtime.read_file import read_file
 from runtime.schema import from_json, to_json
 
 __all__ = ["RANGES_FILE", "SCHEMA_VERSION", "RangesFile"]
@@ -78,7 +79,7 @@ class RangesFile:
                 the message names which parts differ.
         """
         try:
-            data = path.read_bytes()
+            data = read_file(path)
         except OSError as error:
             raise BundleError(
                 f"cannot read the ranges '{path}': {error.strerror}; make them with: "

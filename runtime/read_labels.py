@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.errors import OptionError
+from runtime.read_file import read_file
 
 __all__ = ["read_labels"]
 
@@ -16,7 +17,7 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
         OptionError: if it cannot be read, or has not one label a class.
     """
     try:
-        labels = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
+        labels = tuple(line.strip() for line in read_file(path).decode("utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise OptionError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runtime.errors import BundleError
+from runtime.read_file import read_file
 from runtime.schema import decode, parse_json
 
 __all__ = ["read_results", "results_path"]
@@ -33,7 +34,7 @@ def read_results(path: Path, kind: type[_Results], version: int, command: str) -
     """
     what, verb = kind.__name__.lower(), command.split()[0]
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise BundleError(
             f"cannot read the {what} '{path}': {error.strerror}; make it with: "

@@ -12,6 +12,7 @@ names within the folder, so that the same folder elsewhere is split alike.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from export.training.data import DataSet, Example, name_below
 from export.training.split import PARTS, Shares, split
 from runtime.errors import OptionError
 from runtime.images import find_images
+from runtime.read_file import read_file
 
 __all__ = ["find_data"]
 
@@ -84,10 +86,9 @@ def _is_class(path: Path) -> bool:
 def _read_csv(path: Path) -> tuple[list[Example], bool]:
     """Return the examples, and whether the file says how they are split."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or ()
-            rows = list(reader)
+        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
+        columns = reader.fieldnames or ()
+        rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a UTF-8 CSV file"
         raise OptionError(f"cannot read '{path}': {reason}") from None

@@ -34,6 +34,7 @@ from typing import Any
 
 from export.verdict.gates import ACCURACY_GATES, FAIL, WARN, AccuracyGate
 from runtime.errors import BundleError, OptionError
+from runtime.read_file import read_file
 from runtime.schema import decode
 
 if sys.version_info >= (3, 11):
@@ -130,7 +131,7 @@ def read_gates(path: Path | None) -> Gates:
     if path is None:
         return Gates()
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(read_file(path).decode("utf-8"))
     except OSError as error:
         raise OptionError(f"--gates: cannot read '{path}': {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from runtime.errors import OptionError
 from runtime.evaluation.ground_truth import find_truth, read_truth
 from runtime.images import find_images
+from runtime.read_file import read_file
 
 __all__ = ["Dataset", "Example", "open_dataset"]
 
@@ -124,8 +126,8 @@ def _open_folder(folder: Path, truth: Path | None) -> Dataset:
 
 def _open_csv(file: Path) -> Dataset:
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if any(row)]
+        lines = io.StringIO(read_file(file).decode("utf-8-sig"), newline="")
+        rows = [row for row in csv.reader(lines) if any(row)]
     except OSError as error:
         raise OptionError(f"--data: cannot read '{file}': {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:

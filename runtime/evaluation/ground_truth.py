@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runtime.errors import OptionError
 from runtime.evaluation import imagenet
+from runtime.read_file import read_file
 
 __all__ = ["find_truth", "read_truth"]
 
@@ -47,13 +48,14 @@ def read_truth(file: Path, images: Sequence[Path]) -> list[tuple[Path, str]]:
             that are not there.
     """
     try:
-        lines = [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+        text = read_file(file).decode("utf-8-sig")
     except OSError as error:
         raise OptionError(f"cannot read the ground truth '{file}': {error.strerror}") from None
     except UnicodeDecodeError:
         raise OptionError(
             f"the ground truth '{file}' is not text; expected a label a line"
         ) from None
+    lines = [line for line in text.splitlines() if line.strip()]
     by_name = {image.name: image for image in images} | {image.stem: image for image in images}
     pairs = list(_named(lines, file))
     if pairs and pairs[0][0] in by_name:

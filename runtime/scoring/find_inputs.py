@@ -29,6 +29,8 @@ __all__ = ["find_inputs"]
 _LISTS = (".txt", ".lst", ".list")
 _TABLE = ".parquet"
 _ROWS_AT_ONCE = 8192
+_LONGEST_LINE = 1 << 16
+"""Bytes; no system has longer paths, and a file without lines may have no end."""
 
 
 def find_inputs(images: str, column: str, listing: Path) -> Inputs:
@@ -111,7 +113,11 @@ def _walk(folder: str) -> Iterator[bytes]:
 def _read_list(path: str) -> Iterator[bytes]:
     try:
         with open(path, "rb") as lines:
-            for number, line in enumerate(lines):
+            for number, line in enumerate(iter(lambda: lines.readline(_LONGEST_LINE), b"")):
+                if len(line) == _LONGEST_LINE:
+                    raise OptionError(
+                        f"'{path}': line {number + 1} is no path; expected one a line"
+                    )
                 name = line.rstrip(b"\r\n")
                 if not number:
                     name = name.removeprefix(b"\xef\xbb\xbf")  # the byte order mark of Windows

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from runtime.errors import OptionError
+from runtime.read_file import read_file
 
 __all__ = ["TOKEN_VARIABLE", "read_token"]
 
@@ -25,7 +26,7 @@ def read_token(file: Path | None) -> str:
     else:
         where = f"'{file}'"
         try:
-            given = file.read_text("utf-8").strip()
+            given = read_file(file).decode("utf-8").strip()
         except OSError as error:
             raise OptionError(f"cannot read the token in {where}: {error.strerror}") from None
         except UnicodeDecodeError:

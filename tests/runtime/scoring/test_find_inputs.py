@@ -127,11 +127,13 @@ def test_what_stands_for_nothing_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("\n\n")
     (tmp_path / "notes.md").write_text("# Notes")
+    (tmp_path / "endless.txt").write_bytes(b"a.jpg\n" + bytes(1 << 20))
     for name, reason in {
         "empty": "no images in",
         "*.jpg": "no images in",
         "*.parquet": "matches nothing",
         "empty.txt": "names no image",
+        "endless.txt": "line 2 is no path",
         "missing": "does not exist",
         "missing.parquet": "cannot be read as parquet",
         "notes.md": "ends in none of",
