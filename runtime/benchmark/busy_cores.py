@@ -22,9 +22,10 @@ def busy_cores(seconds: float = 0.3) -> float:
     where nobody tells.
     """
     try:
-        before = _busy_ticks()
-        time.sleep(seconds)
-        return (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
+        start, before = time.monotonic(), _busy_ticks()
+        time.sleep(seconds)  # on a busy machine it takes longer
+        busy_seconds = (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK")
+        return busy_seconds / (time.monotonic() - start)
     except (OSError, ValueError):
         return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 

@@ -13,8 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["PACE", "Pace", "peak_mib", "time_window", "warm_up"]
+__all__ = ["PACE", "Clock", "Pace", "peak_mib", "time_window", "warm_up"]
+
+Clock: TypeAlias = Callable[[], float]
+"""Tells the seconds since some moment."""
 
 _GROUP = 5
 _STABLE = 0.05
@@ -35,11 +39,11 @@ PACE = Pace()
 """What is measured with unless told otherwise."""
 
 
-def warm_up(run: Callable[[], object], pace: Pace) -> int:
+def warm_up(run: Callable[[], object], pace: Pace, clock: Clock = time.perf_counter) -> int:
     """Run until it is warm, and return how many runs that took."""
     taken: list[float] = []
     while sum(taken) < pace.warm_up_seconds or len(taken) < pace.window_runs:
-        taken.append(_time(run))
+        taken.append(_time(run, clock))
         if len(taken) >= 2 * _GROUP:
             before = statistics.median(taken[-2 * _GROUP : -_GROUP])
             if abs(statistics.median(taken[-_GROUP:]) / before - 1) <= _STABLE:
@@ -47,16 +51,18 @@ def warm_up(run: Callable[[], object], pace: Pace) -> int:
     return len(taken)
 
 
-def time_window(run: Callable[[], object], pace: Pace) -> list[float]:
+def time_window(
+    run: Callable[[], object], pace: Pace, clock: Clock = time.perf_counter
+) -> list[float]:
     """Return the milliseconds of each run of a window that counts."""
-    start = time.perf_counter()
+    start = clock()
     settled, end = (start + pace.window_seconds * share for share in (0.1, 1.1))
     taken: list[float] = []
     run()
-    while time.perf_counter() < settled:
+    while clock() < settled:
         run()
-    while len(taken) < pace.window_runs or time.perf_counter() < end:
-        taken.append(_time(run) * 1000)
+    while len(taken) < pace.window_runs or clock() < end:
+        taken.append(_time(run, clock) * 1000)
     return taken
 
 
@@ -72,7 +78,7 @@ def peak_mib() -> float:
     return 0.0
 
 
-def _time(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _time(run: Callable[[], object], clock: Clock) -> float:
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
