@@ -34,7 +34,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from export.quantization.placement import Placement
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
-from runtime.manifest import PIXELS_PROP
+from runtime.onnx_files.metadata_props import PIXELS_PROP
 
 __all__ = ["INPUT_NAME", "fold_normalisation", "normalisation", "normalise_inside"]
 

@@ -15,7 +15,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES
-from runtime.manifest import PIXELS_PROP
+from runtime.onnx_files.metadata_props import PIXELS_PROP
 from runtime.precision import LayerWork, PrecisionPromise, Work, shares
 
 __all__ = ["count_work", "promise_precision"]

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import BundleError, OptionError
-from runtime.manifest import MANIFEST_FILE, FileInfo, Manifest, Variant
+from runtime.manifest import MANIFEST_FILE, FileInfo, Manifest
 from runtime.snapshot import Snapshot
+from runtime.variant import Variant
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from runtime.errors import ImageError, OptionError
 
 if TYPE_CHECKING:
-    from runtime.manifest import Manifest, TensorInfo, Variant
+    from runtime.manifest import Manifest
     from runtime.runner import Images, Logits, Runner
+    from runtime.variant import TensorInfo, Variant
 
 __all__ = ["Chunk", "check_classifier", "fill_batch", "fixed_batch", "load_ahead", "run_chunk"]
 

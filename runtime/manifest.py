@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -12,31 +10,23 @@ from pathlib import PurePosixPath
 
 from runtime.errors import BundleError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
-from runtime.judgement import Judgement
-from runtime.precision import PrecisionPromise, Work
 from runtime.schema import Json, decode, parse_json, to_json
+from runtime.variant import Variant
 
 __all__ = [
     "MANIFEST_FILE",
-    "PIXELS_PROP",
     "SCHEMA_VERSION",
     "Engine",
     "FileInfo",
     "GoldenCase",
     "Manifest",
     "ModelInfo",
-    "TensorInfo",
-    "Variant",
     "WeightsInfo",
     "check_path",
-    "metadata_props",
 ]
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
-PIXELS_PROP = "resnet-deploy.pixels"
-"""Of metadata_props: how the pixels lie that a graph takes; absent where it takes none."""
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,20 +54,6 @@ class WeightsInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorInfo:
-    """The graph's input or output."""
-
-    name: str
-    dtype: str
-    """ONNX's name of it in small letters: "float", "float16", "uint8"."""
-    shape: tuple[str, ...]
-    """One entry a dimension: a number, or the name of a dynamic dimension."""
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype}[{', '.join(self.shape)}]"
-
-
-@dataclass(frozen=True, kw_only=True)
 class GoldenCase:
     """A recorded input and PyTorch's own answer to it, in ONNX's test-data convention."""
 
@@ -98,43 +74,6 @@ class GoldenCase:
     def files(self, outputs: int) -> list[str]:
         """Return the paths of the images and of the answers."""
         return [self.input_file, *self.output_files(outputs)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One form of the model that can run."""
-
-    file: str
-    precision: str
-    """"float32", "float16" or "int8"."""
-    opset: int
-    input: TensorInfo
-    output: TensorInfo
-    golden_tolerances: tuple[float, ...]
-    """For each golden case: the largest absolute logit difference from PyTorch that is accepted."""
-    more_outputs: tuple[TensorInfo, ...] = ()
-    """What a head of several outputs gives beside the first; a classifier has none."""
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """All outputs of the graph, in its order."""
-        return (self.output, *self.more_outputs)
-
-    convolutions: PrecisionPromise | None = None
-    """What runs in which precision, which an engine is held to; None where TensorRT does not read
-    the graph as it is meant, so that no engine is to be built from it."""
-    work: Work | None = None
-    """What runs in which precision, by layer; None where nobody counted."""
-    kept_float: dict[str, str] = field(default_factory=dict)
-    """Nodes that stay in a wider type than the variant's own, by name, each with the reason."""
-    kept_float_slowdown: float | None = None
-    """How many times as long an image takes as with nothing but the head in float, by ONNX Runtime
-    on the CPU that exported it; None where nothing else is, or that CPU does not run it."""
-    placement: str = ""
-    """Whose integer kernels the graph is laid out for: "tensorrt", "onnxruntime" or "onnxruntime
-    without VNNI"; empty where nothing is quantized."""
-    judgement: Judgement | None = None
-    """How it did on real images; None for float32, which parity.json tells about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,24 +244,6 @@ def check_path(path: str) -> None:
         )
     if path == MANIFEST_FILE:
         raise BundleError(f"{MANIFEST_FILE}: lists itself; do not use this bundle")
-
-
-def metadata_props(image: ImageSpec, labels: tuple[str, ...], pixels: str = "") -> dict[str, str]:
-    """Return what a model's ONNX file says of its input and its classes in metadata_props.
-
-    A model that was parted from its bundle can still be fed and its answer read.
-
-    Args:
-        image: how an image file becomes pixels, and how these are normalised.
-        labels: of the classes.
-        pixels: the layout of a graph that normalises pixels itself; "" for any other.
-    """
-    of_pixels = {PIXELS_PROP: pixels} if pixels else {}
-    return {
-        "resnet-deploy.image": json.dumps(dataclasses.asdict(image)),
-        "resnet-deploy.labels": json.dumps(labels, ensure_ascii=False),
-        **of_pixels,
-    }
 
 
 def _check_schema(document: Json) -> None:

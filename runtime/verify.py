@@ -27,12 +27,14 @@ from runtime.engines.engine import EngineInfo
 from runtime.engines.open_engine import find_engine, open_engine, read_bundled_engine
 from runtime.errors import BackendError, BundleError, EngineError
 from runtime.image_spec import CHANNEL_AXES
-from runtime.manifest import Engine, GoldenCase, TensorInfo, Variant, metadata_props
+from runtime.manifest import Engine, GoldenCase
+from runtime.onnx_files.metadata_props import metadata_props
 from runtime.onnx_files.read_onnx import read_onnx
 from runtime.onnx_files.tensor import read_tensor
 from runtime.open_runner import open_runner
 from runtime.runner import join_outputs
 from runtime.schema import from_json
+from runtime.variant import TensorInfo, Variant
 
 if TYPE_CHECKING:
     from runtime.runner import Runner

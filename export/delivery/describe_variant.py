@@ -10,8 +10,8 @@ from export.promise_precision import count_work, promise_precision
 from export.quantization.check_quantized import check_quantized
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES
-from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
+from runtime.variant import TensorInfo, Variant
 
 __all__ = ["describe_variant"]
 

@@ -20,22 +20,15 @@ from export.variants.made import MadeVariant
 from export.variants.make_variants import Variants
 from export.variants.parity import VariantParity, compare_variant, golden_tolerances
 from runtime.bundle import Bundle
-from runtime.manifest import (
-    PIXELS_PROP,
-    SCHEMA_VERSION,
-    FileInfo,
-    GoldenCase,
-    Manifest,
-    ModelInfo,
-    Variant,
-    metadata_props,
-)
+from runtime.manifest import SCHEMA_VERSION, FileInfo, GoldenCase, Manifest, ModelInfo
+from runtime.onnx_files.metadata_props import PIXELS_PROP, metadata_props
 from runtime.onnx_files.tensor import write_tensor
 from runtime.onnx_runner import OnnxRunner
 from runtime.parity import Truth
 from runtime.publishing.publish import publish
 from runtime.runner import Logits
 from runtime.schema import to_json
+from runtime.variant import Variant
 
 __all__ = ["PARITY_FILE", "Content", "pack", "stamp"]
 

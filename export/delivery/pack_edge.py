@@ -22,8 +22,9 @@ from runtime.building.timing_cache import TIMINGS
 from runtime.building.trtexec import trtexec_command
 from runtime.bundle import Bundle
 from runtime.locking import replace
-from runtime.manifest import MANIFEST_FILE, Variant
+from runtime.manifest import MANIFEST_FILE
 from runtime.publishing.add_to_bundle import add_to_bundle
+from runtime.variant import Variant
 
 __all__ = ["pack_edge", "trtexec_commands"]
 

@@ -27,8 +27,8 @@ from runtime.building.orders import EngineOrder, EngineRequest, order_engines
 from runtime.building.preflight import Machine, Preflight, look_around, preflight
 from runtime.cuda.gpu import Gpu
 from runtime.image_spec import ImageSpec
-from runtime.manifest import TensorInfo, Variant
 from runtime.precision import PrecisionPromise
+from runtime.variant import TensorInfo, Variant
 
 __all__ = ["Plan", "PlannedEngine", "plan"]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from export.release.difference import Difference
 from export.verdict.gates import FAIL, TOLD, WARN
-from runtime.manifest import Manifest, Variant
+from runtime.manifest import Manifest
+from runtime.variant import Variant
 
 __all__ = [
     "diff_labels",

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from export.release.difference import Difference
 from export.verdict.gates import FAIL, PASS, TOLD, WARN
 from export.verdict.read_gates import ReleaseGate
-from runtime.manifest import Manifest, Variant
+from runtime.manifest import Manifest
 from runtime.precision import shares
+from runtime.variant import Variant
 
 __all__ = ["diff_files", "diff_judgements", "diff_precision", "diff_sizes"]
 

@@ -18,7 +18,7 @@ from export.triton.warm_up import warm_up
 from runtime.bundle import Bundle
 from runtime.engines.engine import EngineInfo
 from runtime.errors import OptionError
-from runtime.manifest import metadata_props
+from runtime.onnx_files.metadata_props import metadata_props
 from runtime.schema import from_json
 
 __all__ = ["LABELS_FILE", "ServeOptions", "Served", "describe"]

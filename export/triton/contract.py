@@ -9,7 +9,7 @@ from export.triton.config import Served
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.image_spec import ImageSpec
-from runtime.manifest import TensorInfo
+from runtime.variant import TensorInfo
 
 __all__ = ["CONTRACT_FILE", "Contract", "make_contract", "make_readme"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from export.triton.pbtxt import Message, Word
 from runtime.engines.profile import Profile
-from runtime.manifest import TensorInfo, Variant
+from runtime.variant import TensorInfo, Variant
 
 __all__ = ["TYPES", "Shapes"]
 

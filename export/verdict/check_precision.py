@@ -12,8 +12,9 @@ from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, PASS, WARN
 from export.verdict.read_gates import PrecisionGate
 from runtime.judgement import Judgement
-from runtime.manifest import Manifest, Variant
+from runtime.manifest import Manifest
 from runtime.precision import shares
+from runtime.variant import Variant
 
 __all__ = ["check_precision"]
 

@@ -20,8 +20,8 @@ from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
 from runtime.engines.open_engine import find_engine
 from runtime.errors import BackendError, OptionError
-from runtime.manifest import Variant
 from runtime.terminal import Screen
+from runtime.variant import Variant
 
 __all__ = ["Contestant", "line_up"]
 

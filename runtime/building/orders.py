@@ -10,8 +10,9 @@ from runtime.engines.options import EngineOptions
 from runtime.engines.profile import Profile, check_profile, default_profiles, parse_profile
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
-from runtime.manifest import Engine, Variant
+from runtime.manifest import Engine
 from runtime.precision import PrecisionPromise
+from runtime.variant import Variant
 
 __all__ = ["EngineOrder", "EngineRequest", "decide_options", "order_engines"]
 

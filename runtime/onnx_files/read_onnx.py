@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.manifest import TensorInfo
 from runtime.onnx_files.protobuf import fields, messages, text
+from runtime.variant import TensorInfo
 
 __all__ = ["OnnxFile", "read_onnx"]
 

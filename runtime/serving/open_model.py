@@ -15,13 +15,13 @@ import numpy as np
 from runtime.bundle import Bundle
 from runtime.errors import OptionError, VerdictError
 from runtime.feed import fill_batch, fixed_batch
-from runtime.manifest import Variant
 from runtime.onnx_files.tensor import read_tensor
 from runtime.runner import Images, Logits, join_outputs
 from runtime.serving.batcher import Outputs, Run
 from runtime.serving.contract import Contract
 from runtime.serving.options import BatchOptions, Limits
 from runtime.serving.tensors import tensor_of
+from runtime.variant import Variant
 
 __all__ = ["Backend", "OpenModel", "open_model"]
 

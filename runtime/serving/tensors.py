@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import RequestError
-from runtime.manifest import TensorInfo
 from runtime.schema import Json
+from runtime.variant import TensorInfo
 
 __all__ = ["Tensor", "check_shape", "encode_strings", "from_bytes", "from_json_data", "tensor_of"]
 

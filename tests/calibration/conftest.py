@@ -11,8 +11,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from runtime.image_spec import ImageSpec
-from runtime.manifest import Manifest, ModelInfo, TensorInfo, Variant, WeightsInfo
+from runtime.manifest import Manifest, ModelInfo, WeightsInfo
 from runtime.publishing.publish import publish
+from runtime.variant import TensorInfo, Variant
 
 TEXT = """
 <ir_version: 10, opset_import: ["" : 18]>

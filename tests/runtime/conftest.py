@@ -11,18 +11,12 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from runtime.image_spec import ImageSpec
-from runtime.manifest import (
-    GoldenCase,
-    Manifest,
-    ModelInfo,
-    TensorInfo,
-    Variant,
-    WeightsInfo,
-    metadata_props,
-)
+from runtime.manifest import GoldenCase, Manifest, ModelInfo, WeightsInfo
+from runtime.onnx_files.metadata_props import metadata_props
 from runtime.onnx_files.tensor import write_tensor
 from runtime.precision import PrecisionPromise
 from runtime.publishing.publish import publish
+from runtime.variant import TensorInfo, Variant
 
 CLASSES = 10
 SPEC = ImageSpec(resize=18, crop=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import BundleError
-from runtime.image_spec import ImageSpec
-from runtime.manifest import FileInfo, Manifest, check_path, metadata_props
+from runtime.manifest import FileInfo, Manifest, check_path
 
 
 def changed(manifest, **changes):
@@ -132,16 +131,6 @@ def test_file_info_is_that_of_the_bytes():
     assert str(info) == "3 bytes, SHA-256 ba7816bf8f01"
 
 
-def test_metadata_carries_preprocessing_and_labels_as_json():
-    image = ImageSpec(resize=256, crop=224, mean=(0.5,), std=(0.25,), channels="L")
-    props = metadata_props(image, ("Kätzchen", "dog"))
-    assert json.loads(props["resnet-deploy.labels"]) == ["Kätzchen", "dog"]
-    fields = json.loads(props["resnet-deploy.image"])
-    assert fields["resize"] == 256
-    assert fields["mean"] == [0.5]
-    assert fields["channels"] == "L"
-
-
 def with_input(manifest, pixels, dtype, shape):
     variants = json.loads(manifest.to_json())["variants"]
     variants["fp32"]["input"].update(dtype=dtype, shape=shape)
@@ -173,12 +162,6 @@ def test_graph_that_takes_other_images_than_the_bundle_says_is_refused(
 ):
     with pytest.raises(BundleError, match=message):
         Manifest.from_json(with_input(tiny_bundle.manifest, pixels, dtype, shape))
-
-
-def test_metadata_says_that_a_graph_takes_pixels():
-    image = ImageSpec(resize=4, crop=4, mean=(0,), std=(1,), channels="L")
-    assert metadata_props(image, (), "NHWC")["resnet-deploy.pixels"] == "NHWC"
-    assert "resnet-deploy.pixels" not in metadata_props(image, ())
 
 
 def test_every_variant_and_engine_has_its_model_file(tiny_bundle):

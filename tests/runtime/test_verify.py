@@ -8,8 +8,8 @@ from onnx import numpy_helper
 
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, ProviderError
-from runtime.manifest import TensorInfo
 from runtime.onnx_files.tensor import read_tensor, write_tensor
+from runtime.variant import TensorInfo
 from runtime.verify import verify
 
 

@@ -11,8 +11,9 @@ from sklearn.datasets import load_digits
 from export.cli import main
 from runtime.bundle import Bundle
 from runtime.image_spec import ImageSpec
-from runtime.manifest import Manifest, ModelInfo, TensorInfo, Variant, WeightsInfo
+from runtime.manifest import Manifest, ModelInfo, WeightsInfo
 from runtime.publishing.publish import publish
+from runtime.variant import TensorInfo, Variant
 
 COLOURS = ("blue", "green", "red")
 

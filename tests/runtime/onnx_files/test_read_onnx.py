@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from runtime.errors import BundleError
-from runtime.manifest import TensorInfo, metadata_props
+from runtime.onnx_files.metadata_props import metadata_props
 from runtime.onnx_files.read_onnx import read_onnx
+from runtime.variant import TensorInfo
 
 
 def test_outside_of_a_model_is_read(tiny_bundle):
