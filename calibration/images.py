@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from calibration.take_evenly import take_evenly
 from runtime.errors import ImageError, OptionError
+from runtime.find_images import find_images
 from runtime.image_spec import ImageSpec
-from runtime.images import find_images, open_image
+from runtime.open_image import open_image
 from runtime.preprocess import preprocess
 
 if TYPE_CHECKING:

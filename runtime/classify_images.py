@@ -86,7 +86,7 @@ def classify_images(
 
     Args:
         bundle: where the model is.
-        paths: files, folders and patterns; see runtime.images.find_images.
+        paths: files, folders and patterns; see runtime.find_images.
         request: what shall run, and what is asked of it.
 
     Raises:
@@ -103,7 +103,7 @@ def classify_images(
     held = contextlib.ExitStack()
     try:
         open_model = _start_opening(bundle, request, pool, held)
-        from runtime.images import find_images
+        from runtime.find_images import find_images
 
         images = find_images(paths)
         chunks = load_ahead(images, manifest, fixed or request.batch, pool)

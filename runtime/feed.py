@@ -84,7 +84,7 @@ def run_chunk(runner: Runner, chunk: Chunk, fixed: int) -> Logits | None:
 
 
 def _load(image: Path, manifest: Manifest) -> Images | ImageError:
-    from runtime.images import load_image
+    from runtime.open_image import load_image
 
     try:
         return load_image(image, manifest.image, manifest.pixels)

@@ -34,7 +34,7 @@ def model_input(image: Image, spec: ImageSpec, pixels: str = "") -> Images:
     """Return what a bundle's graphs take of the image; the array is the caller's to keep.
 
     Args:
-        image: what `runtime.images.open_image` returns: mode L or RGB, 8 bits. Grey becomes RGB by
+        image: what `runtime.open_image` returns: mode L or RGB, 8 bits. Grey becomes RGB by
             repeating it and RGB becomes grey as Pillow's `convert("L")` does, both before resizing.
         spec: the manifest's `image`. `channels="BGR"` reverses the planes before mean and std,
             which are given in the order of the model's channels.

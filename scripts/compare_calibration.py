@@ -29,7 +29,7 @@ import typer
 
 from calibration.images import choose_images
 from runtime.bundle import Bundle
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.runner import Images
 from runtime.table import text_table
 from runtime.terminal import Screen

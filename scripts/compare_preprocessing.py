@@ -32,7 +32,7 @@ from rich.table import Table
 from torchvision import transforms
 
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image, open_image
+from runtime.open_image import load_image, open_image
 from runtime.preprocess import preprocess
 
 PHOTOGRAPH = Path(__file__).parents[1] / "export" / "samples" / "photographs" / "china.jpg"
@@ -54,7 +54,7 @@ PROCESSES = {
     "ours": f"""
 import sys
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
+from runtime.open_image import load_image
 load_image(sys.argv[1], {SPEC!r})
 {REPORT}
 """,

@@ -36,7 +36,7 @@ from sklearn.datasets import load_digits
 from calibration.images import choose_images
 from calibration.score import score_logits
 from runtime.bundle import Bundle
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.table import text_table
 
 HERE = Path(__file__).parent

@@ -39,8 +39,8 @@ from export.quantize import quantize
 from export.recipes import float32
 from runtime.bundle import Bundle
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
 from runtime.onnx_runner import OnnxRunner
+from runtime.open_image import load_image
 from runtime.preprocess import normalise
 from runtime.runner import Images, Logits
 from runtime.table import text_table

@@ -25,7 +25,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.images import find_images
+from runtime.find_images import find_images
 from runtime.table import text_table
 
 SAMPLES = Path(__file__).parents[1] / "export/samples/photographs"
@@ -39,7 +39,7 @@ from pathlib import Path
 import numpy as np
 from runtime.bundle import Bundle
 from runtime.classify import classify
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.open_runner import open_runner
 folder, listing, cores = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 bundle = Bundle.load(folder)

@@ -12,7 +12,7 @@ from export.accuracy.plan_changes import Statistics
 from export.accuracy.view import Geometry
 from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
-from runtime.images import open_image
+from runtime.open_image import open_image
 
 __all__ = ["Planes", "read_planes", "statistics"]
 

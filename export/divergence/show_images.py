@@ -13,8 +13,8 @@ from calibration.images import choose_images
 from export.samples import sample_images
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import CHANNEL_AXES
-from runtime.images import open_image
 from runtime.manifest import Manifest
+from runtime.open_image import open_image
 from runtime.preprocess import crop_pixels, normalise
 from runtime.runner import Images
 

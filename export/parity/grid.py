@@ -16,7 +16,7 @@ import numpy as np
 
 from export.load import Classifier
 from runtime.image_spec import CHANNEL_AXES
-from runtime.images import open_image
+from runtime.open_image import open_image
 from runtime.parity import Case
 from runtime.preprocess import model_input
 from runtime.runner import Images

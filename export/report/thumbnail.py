@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from runtime.errors import ImageError
-from runtime.images import open_image
+from runtime.open_image import open_image
 
 __all__ = ["SIDE", "thumbnail"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.errors import OptionError
-from runtime.images import SUFFIX_FORMATS
+from runtime.open_image import SUFFIX_FORMATS
 
 __all__ = ["SAMPLE_KINDS", "sample_images"]
 

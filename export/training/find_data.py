@@ -20,7 +20,7 @@ from pathlib import Path
 from export.training.data import DataSet, Example, name_below
 from export.training.split import PARTS, Shares, split
 from runtime.errors import OptionError
-from runtime.images import find_images
+from runtime.find_images import find_images
 from runtime.read_file import read_file
 
 __all__ = ["find_data"]

@@ -10,7 +10,7 @@ from PIL.Image import Image
 
 from export.training.data import LabelledImage
 from runtime.image_spec import CHANNEL_ORDERS
-from runtime.images import open_image
+from runtime.open_image import open_image
 
 __all__ = ["Photographs"]
 

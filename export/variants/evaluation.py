@@ -21,7 +21,7 @@ from runtime.errors import ImageError, OptionError
 from runtime.evaluation.dataset import open_dataset
 from runtime.evaluation.match_labels import match_labels
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.runner import Images
 from runtime.terminal import Screen
 

@@ -29,7 +29,7 @@ from export.quantization.refit_head import (
 from export.variants.made import Form
 from runtime.errors import ImageError
 from runtime.image_spec import CHANNEL_AXES
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.preprocess import normalise
 from runtime.runner import Images
 from runtime.terminal import Screen

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from runtime.errors import OptionError
 from runtime.evaluation.ground_truth import find_truth, read_truth
-from runtime.images import find_images
+from runtime.find_images import find_images
 from runtime.read_file import read_file
 
 __all__ = ["Dataset", "Example", "open_dataset"]

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runtime.errors import OptionError
-from runtime.images import SUFFIX_FORMATS, find_images, walk_images
+from runtime.find_images import find_images, walk_images
+from runtime.open_image import SUFFIX_FORMATS
 from runtime.scoring.describe_tables import describe_tables
 from runtime.scoring.inputs import PATH_COLUMN, Inputs
 from runtime.scoring.partition import TableFile

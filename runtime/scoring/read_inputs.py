@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ImageError, OptionError
-from runtime.images import decode_image, open_image
+from runtime.open_image import decode_image, open_image
 from runtime.scoring.inputs import Inputs
 from runtime.scoring.partition import Partition
 
@@ -38,7 +38,7 @@ class Input:
         """Return the image, decoded.
 
         Raises:
-            ImageError: as `runtime.images.open_image`; the message does not name the image.
+            ImageError: as `runtime.open_image`; the message does not name the image.
         """
         shown = self.path or self.name
         try:

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from runtime.classify import classify
 from runtime.errors import OptionError, RequestError
 from runtime.feed import check_classifier
-from runtime.images import decode_image
 from runtime.manifest import Manifest
+from runtime.open_image import decode_image
 from runtime.preprocess import model_input
 from runtime.runner import Images
 from runtime.serving.body import read_body

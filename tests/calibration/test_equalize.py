@@ -16,7 +16,7 @@ from export.quantization.placement import TENSORRT, head
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 

@@ -10,7 +10,7 @@ from calibration.survey import refuse_unfit, survey
 from export.samples import sample_images
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
+from runtime.open_image import load_image
 
 SPEC = ImageSpec(resize=16, crop=16, mean=(0.3,), std=(0.4,), channels="L")
 

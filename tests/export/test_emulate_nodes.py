@@ -14,7 +14,7 @@ from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 PLACEMENTS = pytest.mark.parametrize("placement", [TENSORRT, ONNXRUNTIME], ids=lambda p: p.name)

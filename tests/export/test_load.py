@@ -20,7 +20,7 @@ from export.models.imagenet import locate
 from export.samples import sample_images
 from runtime.errors import CheckpointError, OptionError, UnknownModelError
 from runtime.image_spec import ImageSpec
-from runtime.images import open_image
+from runtime.open_image import open_image
 from runtime.preprocess import preprocess
 
 IMAGES = torch.randn(2, 3, 40, 33, generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ from export.samples import sample_images
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.errors import OptionError
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")

@@ -18,7 +18,7 @@ from export.recipes import float32
 from export.samples import sample_images
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
-from runtime.images import open_image
+from runtime.open_image import open_image
 from runtime.preprocess import preprocess
 from runtime.terminal import Screen
 

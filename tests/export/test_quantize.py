@@ -16,8 +16,8 @@ from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images
 from runtime.errors import OptionError
-from runtime.images import load_image
 from runtime.onnx_runner import OnnxRunner
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 

@@ -9,7 +9,7 @@ from runtime.classify import classify
 from runtime.classify_images import Request, classify_images
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.open_runner import open_runner
 
 

@@ -160,7 +160,7 @@ def test_strip_that_would_grow_beyond_the_limit_is_refused():
 
 def test_preprocessing_imports_neither_torch_nor_onnxruntime():
     code = (
-        "import sys, runtime.images, runtime.preprocess, runtime.classify, runtime.providers; "
+        "import sys, runtime.find_images, runtime.preprocess, runtime.classify, runtime.providers; "
         "print({'torch', 'onnx', 'onnxruntime', 'PIL', 'export'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,7 +19,7 @@ from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
 from export.samples import sample_images
 from runtime.bundle import Bundle
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.publishing.publish import publish
 
 

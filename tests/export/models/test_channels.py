@@ -13,7 +13,7 @@ from export.models.catalogue import find
 from export.models.channels import for_channels, port_stem
 from runtime.errors import CheckpointError, OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import open_image
+from runtime.open_image import open_image
 from runtime.preprocess import preprocess
 
 SOLAR_CELL = Path(elpv_dataset.__file__).parent / "data" / "images" / "cell0001.png"

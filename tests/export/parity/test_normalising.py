@@ -7,7 +7,7 @@ import torch
 from export.parity.normalising import normalising
 from export.reference import TorchRunner
 from export.samples import sample_images
-from runtime.images import load_image
+from runtime.open_image import load_image
 
 
 @pytest.fixture(scope="module")

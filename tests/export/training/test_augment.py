@@ -6,7 +6,7 @@ from PIL import Image
 from export.training.augment import AUGMENTATIONS, augmentation, draw
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import open_image
+from runtime.open_image import open_image
 from runtime.preprocess import preprocess
 
 SPEC = ImageSpec(resize=28, crop=24, mean=(0.3,), std=(0.3,), channels="L")

@@ -9,7 +9,7 @@ from export.training.photographs import Photographs
 from export.training.split import Shares
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
+from runtime.open_image import load_image
 
 SPEC = ImageSpec(resize=10, crop=8, mean=(0.3,), std=(0.3,), channels="L")
 

@@ -16,7 +16,7 @@ from export.training.recipes import Pace
 from export.training.show import show_outcome
 from export.training.split import Shares
 from runtime.errors import CheckpointError, OptionError
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 QUIET = Screen(quiet=True)

@@ -5,7 +5,7 @@ from PIL import Image
 from export.training.measure_statistics import measure_statistics
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
-from runtime.images import open_image
+from runtime.open_image import open_image
 from runtime.preprocess import preprocess
 
 GREY = ImageSpec(resize=8, crop=8, mean=(0.9,), std=(0.1,), channels="L")

@@ -14,7 +14,7 @@ from export.samples import sample_images
 from export.variants.evaluation import UNKNOWN, Evaluation
 from export.variants.find_preparation import Model, find_preparation
 from runtime.image_spec import ImageSpec
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 QUIET = Screen(quiet=True)

@@ -17,7 +17,7 @@ from export.quantize import quantize
 from export.recipes import float32
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 QUIET = Screen(quiet=True)

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from runtime.classify import classify
-from runtime.images import load_image
+from runtime.open_image import load_image
 from runtime.open_runner import open_runner
 
 FILES = {"fp16": "model.fp16.onnx", "int8.cpu": "model.int8.cpu.onnx"}

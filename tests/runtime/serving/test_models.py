@@ -13,8 +13,8 @@ from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
 from runtime.errors import OptionError
-from runtime.images import open_image
 from runtime.onnx_files.tensor import write_tensor
+from runtime.open_image import open_image
 from runtime.open_runner import open_runner
 from runtime.preprocess import crop_pixels
 from runtime.serving.models import parse_sources

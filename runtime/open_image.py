@@ -1,4 +1,4 @@
-"""Finds image files and opens them: in one known form, or with one line that says why not.
+"""Opens image files: in one known form, or with one line that says why not.
 
 What becomes of the less common kinds, on purpose:
 
@@ -17,18 +17,16 @@ What becomes of the less common kinds, on purpose:
 from __future__ import annotations
 
 import contextlib
-import glob
 import io
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.errors import ImageError, OptionError
+from runtime.errors import ImageError
 from runtime.image_spec import ImageSpec
 from runtime.preprocess import MAX_PIXELS, model_input
 from runtime.runner import Images
@@ -39,10 +37,8 @@ if TYPE_CHECKING:
 __all__ = [
     "SUFFIX_FORMATS",
     "decode_image",
-    "find_images",
     "load_image",
     "open_image",
-    "walk_images",
 ]
 
 # Only these of Pillow's forty formats are tried: among the others is EPS, which runs Ghostscript.
@@ -67,31 +63,6 @@ MIN_SIDE = 2
 """Shortest side in pixels; there is nothing to classify in less."""
 
 _FILTERS = threading.Lock()
-
-
-def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the image files that files, folders and glob patterns stand for, in the given order.
-
-    A folder stands for every image below it, by name; hidden files and folders are passed over and
-    links to folders are not followed. A pattern stands for the images it matches and for those in
-    the folders it matches; `**` crosses folders. Any other path stands for itself, whatever its
-    ending and whether it exists or not: `open_image` says what is wrong with it.
-
-    Raises:
-        OptionError: if a folder or a pattern yields no image, or a folder cannot be read.
-    """
-    return [image for path in paths for image in _expand(os.fspath(path))]
-
-
-def walk_images(folder: str) -> Iterator[Path]:
-    """Return the images below a folder, by name, as they are found: see `find_images`.
-
-    Raises:
-        OptionError: if a folder cannot be read, whose images would be missing in silence.
-    """
-    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from filter(_is_image, (Path(parent, name) for name in sorted(files)))
 
 
 def load_image(path: str | os.PathLike[str], spec: ImageSpec, pixels: str = "") -> Images:
@@ -140,40 +111,6 @@ def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
         ImageError: as `open_image`.
     """
     return _decode(io.BytesIO(data), name, min(max_pixels, MAX_PIXELS))
-
-
-def _expand(path: str) -> Iterator[Path]:
-    if os.path.isdir(path):
-        found = list(walk_images(path))
-    elif glob.has_magic(path) and not os.path.exists(path):
-        found = []
-        for match in sorted(glob.glob(path, recursive=True)):
-            below = walk_images(match) if os.path.isdir(match) else [Path(match)]
-            found += filter(_is_image, below)
-        found = list(dict.fromkeys(found))  # `**` matches a folder and what is in it
-    else:
-        found = [Path(path)]
-    if not found:
-        aside = ", whose links to folders are not followed" if _links_to_folders(path) else ""
-        raise OptionError(
-            f"no images in '{path}'{aside}; expected files ending in {', '.join(SUFFIX_FORMATS)}"
-        )
-    yield from found
-
-
-def _links_to_folders(path: str) -> bool:
-    return os.path.isdir(path) and any(e.is_symlink() and e.is_dir() for e in Path(path).iterdir())
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise OptionError(
-        f"cannot read the folder '{error.filename}': {error.strerror}; make it readable, or move "
-        "it elsewhere"
-    )
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIX_FORMATS and not path.name.startswith(".")
 
 
 def _decode(source: str | io.BytesIO, name: str, max_pixels: int) -> Image:
