@@ -124,8 +124,11 @@ def _plan(order: Order, screen: Screen) -> Plan:
     screen.note(f"data: {data.origin}; {len(data.labels)} classes")
     screen.note(f"start: {begun.name}, {begun.origin}")
     screen.note(f"arithmetic: {plan.arithmetic}, {torch.get_num_threads()} threads")
-    if plan.keep_statistics:
-        screen.note(f"batch norm keeps its statistics: a batch has but {order.pace.batch} images")
+    if plan.statistics_epochs < order.epochs:
+        since = f" from epoch {plan.statistics_epochs + 1} on" if plan.statistics_epochs else ""
+        screen.note(
+            f"batch norm keeps its statistics{since}: a batch has but {order.pace.batch} images"
+        )
     return plan
 
 

@@ -25,7 +25,12 @@ from runtime.terminal import Screen
 __all__ = ["Plan", "prepare"]
 
 SMALL_BATCH = 16
-"""Images in a batch whose own mean and variance are worse than those that trained weights bring."""
+"""Images in a batch whose own mean and variance are poor statistics of all images."""
+SETTLED = 1 / 3
+"""Share of the epochs in which a small batch learns under the statistics that inference will have.
+In training, a loud image is in the variance it is divided by; in inference it is not, and comes out
+louder, layer after layer (Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, sections 3 and 4,
+who change over for the last 20 of 100 epochs)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +46,14 @@ class Plan:
     arithmetic: Arithmetic
 
     @property
-    def keep_statistics(self) -> bool:
-        """Whether BatchNorm normalises with the statistics that the weights brought."""
-        return self.start.trained and self.order.pace.batch <= SMALL_BATCH
+    def statistics_epochs(self) -> int:
+        """In how many epochs, from the first, BatchNorm normalises by batch and learns statistics.
+
+        None with a small batch and weights that bring statistics; all of them with a large batch.
+        """
+        if self.order.pace.batch > SMALL_BATCH:
+            return self.order.epochs
+        return 0 if self.start.trained else self.order.epochs - int(self.order.epochs * SETTLED)
 
 
 def prepare(plan: Plan, screen: Screen) -> Course:
@@ -79,7 +89,7 @@ def prepare(plan: Plan, screen: Screen) -> Course:
         loss=_loss(order, data),
         arithmetic=plan.arithmetic,
         classes=len(data.labels),
-        keep_statistics=plan.keep_statistics,
+        statistics_epochs=plan.statistics_epochs,
     )
 
 

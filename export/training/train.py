@@ -33,9 +33,9 @@ class Course:
     """Of float32 logits and int64 labels, a mean over the batch."""
     arithmetic: Arithmetic
     classes: int
-    keep_statistics: bool
-    """Whether BatchNorm normalises with the statistics it starts with, as it better does where
-    those of a batch are poor."""
+    statistics_epochs: int
+    """In how many epochs BatchNorm normalises by the batch and learns its statistics. In those that
+    follow it normalises with what it has learnt, as in inference."""
 
 
 class Observer(Protocol):
@@ -64,8 +64,9 @@ def train(state: State, course: Course, save_point: SavePoint, observer: Observe
     for images, labels in course.batches.since(state.step):
         epoch, done = divmod(state.step, per_epoch)
         if done == 0 or not begun:
+            keep_statistics = epoch >= course.statistics_epochs
             learning = course.recipe.learning(epoch)
-            set_learning(state.module, learning, keep_statistics=course.keep_statistics)
+            set_learning(state.module, learning, keep_statistics=keep_statistics)
             begun = True
         _step(state, course, images, labels)
         _check(state.loss, state, course, save_point)

@@ -177,6 +177,23 @@ def test_trained_weights_with_a_small_batch_keep_their_statistics_and_say_so(
     assert not torch.equal(kept["layer2.1.conv1.weight"], before["layer2.1.conv1.weight"])
 
 
+def test_random_weights_with_a_small_batch_learn_the_last_epochs_as_inference_will_run(
+    order, tmp_path, capsys
+):
+    finetune(replace(order, pace=Pace(batch=12), epochs=3, output=tmp_path), Screen())
+    said = capsys.readouterr().err
+    assert "batch norm keeps its statistics from epoch 3 on: a batch has but 12 images" in said
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["module"]["bn1.num_batches_tracked"] * 3 == state["step"] * 2
+
+
+def test_a_large_batch_learns_its_statistics_to_the_end(order, tmp_path, capsys):
+    finetune(replace(order, pace=Pace(batch=20), epochs=3, output=tmp_path), Screen())
+    assert "batch norm" not in capsys.readouterr().err
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["module"]["bn1.num_batches_tracked"] == state["step"]
+
+
 def test_a_test_without_test_images_is_refused_before_the_training(order, tmp_path):
     with pytest.raises(OptionError, match="there are no test images; leave --test out"):
         finetune(replace(order, output=tmp_path, shares=Shares(test=0.0), test=True), QUIET)
