@@ -25,11 +25,11 @@ from export.models.catalogue import find
 from export.models.channels import for_channels, port_stem
 from export.models.fit import fit
 from export.models.heads import attach_head
-from export.models.imagenet import VERSIONS
 from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.models.sources import Source, open_source, open_unnamed
 from export.prepare import prepare_image
+from export.weights.check_weights import WORDS
 from export.weights.diagnose import MisfitError
 from export.weights.identify import build_for, nearest
 from runtime.errors import CheckpointError, OptionError
@@ -134,7 +134,7 @@ def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
 
 
 def _open(name: str, options: LoadOptions) -> Source:
-    if options.ema and options.weights in ("", "random", "embedded", *VERSIONS):
+    if options.ema and options.weights in WORDS:
         given = options.weights or "the model's own"
         raise OptionError(
             f"--ema: given {given} weights, which have no average over steps (EMA); "
@@ -145,7 +145,7 @@ def _open(name: str, options: LoadOptions) -> Source:
         return open_source(
             card, options.weights, options.classes, options.channels, ema=options.ema
         )
-    if options.weights in ("", "random", "embedded", *VERSIONS):
+    if options.weights in WORDS:
         given = options.weights or "no weights"
         raise OptionError(
             f"auto: given {given}; expected a checkpoint file to recognise the model by: "

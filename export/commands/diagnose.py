@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from export.arguments import Json, Quiet, require_extra
+from export.divergence.wish import Wish
 from runtime.arguments import ClassNames, Folder, Truth
 from runtime.errors import OptionError, VerdictError
 from runtime.guard import instant_interrupt
@@ -50,6 +51,7 @@ def diagnose(
         raise OptionError(f"--images: given {images}; expected at least 1")
     if weights and not name:
         raise OptionError("--weights: given without --name; say what they are of: --name NAME")
+    wish = Wish(name=name, weights=weights) if name else None
     from runtime.bundle import Bundle
     from runtime.evaluation.dataset import open_dataset
     from runtime.read_labels import read_labels
@@ -64,10 +66,10 @@ def diagnose(
         from export.accuracy.show import show_diagnosis, summarize
 
     module = None
-    if name:
-        from export.divergence.reference import Wish, load_reference
+    if wish is not None:
+        from export.divergence.reference import load_reference
 
-        module = load_reference(Wish(name=name, weights=weights), loaded, read_graph(loaded)).module
+        module = load_reference(wish, loaded, read_graph(loaded)).module
     diagnosis = diagnose_accuracy(loaded, dataset, named, module, screen)
     show_diagnosis(diagnosis, screen)
     if diagnosis.causes:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from export.arguments import Json, Quiet, require_extra
+from export.divergence.wish import Wish
 from runtime.arguments import Folder
 from runtime.errors import OptionError, VerdictError
 from runtime.guard import instant_interrupt
@@ -50,15 +51,15 @@ def diverge(
     if plot is not None:
         _check_plot(plot)
         check_replaceable(plot)
+    wish = Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb)
     loaded = Bundle.load(bundle)
     loaded.variant(variant)
     with instant_interrupt():
         from export.divergence.diverge import Question, diverge
-        from export.divergence.reference import Wish
         from export.divergence.show import show_divergence, summarize
 
     question = Question(
-        wish=Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb),
+        wish=wish,
         variant=variant,
         data=data,
         images=images,

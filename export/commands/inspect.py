@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from export.arguments import Json, Quiet, require_extra
+from export.weights.check_weights import check_weights_file
 from runtime.errors import VerdictError
 from runtime.terminal import Screen
 
@@ -24,6 +25,7 @@ def inspect(
 ) -> None:
     """Say what model a weights file is of, and whether it is whole and sound."""
     require_extra()
+    check_weights_file(file)
     from export.weights.inspect_checkpoint import inspect_checkpoint
     from export.weights.show import show_inspection
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from export.arguments import Json, Quiet, require_extra
+from export.divergence.wish import Wish
 from runtime.arguments import Folder
 from runtime.errors import OptionError, VerdictError
 from runtime.guard import instant_interrupt
@@ -60,15 +61,14 @@ def verdict(
 
     screen = Screen(json=json, quiet=quiet)
     chosen = read_gates(gates)
+    wish = Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb) if name else None
     if report is not None:
         check_replaceable(report)
     loaded = Bundle.load(bundle)
     with instant_interrupt():
-        from export.divergence.reference import Wish
         from export.verdict.show import complaint, show_verdict
         from export.verdict.verdict import Question, judge
 
-    wish = Wish(name=name, weights=weights, ema=ema, from_rgb=from_rgb) if name else None
     found, evidence = judge(loaded, Question(data=data, gates=chosen, wish=wish), screen)
     if report is not None:
         from export.report.write_report import write_report

@@ -8,6 +8,7 @@ from pathlib import Path
 from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.variants.order import PrecisionOrder
+from export.weights.check_weights import check_weights
 from runtime.building.orders import EngineRequest
 
 __all__ = ["Order", "PlanOrder"]
@@ -19,6 +20,7 @@ class Order:
 
     Raises:
         UnknownModelError: if there is no such model.
+        CheckpointError: if there is no such file of weights.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Order:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        check_weights(self.options.weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class PlanOrder:
 
     Raises:
         UnknownModelError: if there is no such model.
+        CheckpointError: if there is no such file of weights.
     """
 
     name: str
@@ -61,6 +65,7 @@ class PlanOrder:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        check_weights(self.options.weights)
 
 
 def _check_name(name: str) -> None:

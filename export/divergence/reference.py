@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
 from torch import nn
 
+from export.divergence.wish import Wish
 from export.load import Classifier, LoadOptions, load
 from export.quantization.placement import WEIGHTED
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.manifest import Manifest
 
-__all__ = ["Wish", "load_reference"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a person says of the module; what they leave out the manifest knows."""
-
-    name: str
-    """As it was exported: a name of the catalogue, auto, or a module of their own."""
-    weights: str = ""
-    """As at the export; "" are those the manifest names, which a file's are not."""
-    ema: bool = False
-    from_rgb: str = ""
+__all__ = ["load_reference"]
 
 
 def load_reference(wish: Wish, bundle: Bundle, graph: ir.Model) -> Classifier:

@@ -24,7 +24,7 @@ from calibration.read_graph import read_graph
 from calibration.resume import batch_size
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from export.divergence.diverge import Question, diverge
-from export.divergence.reference import Wish
+from export.divergence.wish import Wish
 from export.report.content import Activation, Bar, DepthLine, Missing
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import Dataset

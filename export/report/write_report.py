@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from export.divergence.reference import Wish
+from export.divergence.wish import Wish
 from export.report.content import Activation, Bar, Content, DepthLine, Missing
 from export.report.explain import activations, depth, find_int8, layer_costs
 from export.report.gather_parity import parity_rows

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from calibration.take_evenly import take_evenly
 from export.classifier import Classifier
-from export.divergence.reference import Wish, load_reference
+from export.divergence.reference import load_reference
 from export.divergence.sides import read_variant
+from export.divergence.wish import Wish
 from export.verdict.check_accuracy import check_accuracy
 from export.verdict.check_bundle import check_bundle
 from export.verdict.check_parity import check_parity, read_parity

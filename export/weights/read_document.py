@@ -21,6 +21,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from export.weights.check_weights import check_weights_file
 from runtime.errors import CheckpointError
 
 __all__ = ["read_document"]
@@ -42,7 +43,8 @@ def read_document(path: Path) -> tuple[object, dict[str, str]]:
     Raises:
         CheckpointError: if there is no such file, or it is damaged, or would run code.
     """
-    data = _read(path)
+    check_weights_file(path)
+    data = path.read_bytes()
     with _translated(path, data):
         if data[8:9] == b"{":  # safetensors: the length of the header in 8 bytes, then JSON
             document: object = safetensors.torch.load(data)
@@ -50,26 +52,6 @@ def read_document(path: Path) -> tuple[object, dict[str, str]]:
             return document, header.get("__metadata__", {})
         with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), {}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if not path.is_file() and path.exists():
-            kind = "a folder" if path.is_dir() else "not a regular file"
-            raise CheckpointError(f"'{path}' is {kind}; expected a .safetensors, .pth or .pt file")
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read weights from '{path}': {error.strerror}; "
-            "expected random, imagenet, imagenet-v2 or a .safetensors, .pth or .pt file"
-        ) from None
-    if not data:
-        raise CheckpointError(f"'{path}' is empty; copy or download it again")
-    if data.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"'{path}' is a Git LFS pointer, not the weights it points to; run: git lfs pull"
-        )
-    return data
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
-"""What a name or a number alone shows to be wrong is told before PyTorch and onnx are imported."""
+"""What words or a look at a file show to be wrong is told before PyTorch and onnx are imported."""
 
+import os
 import subprocess
 import sys
 
@@ -17,11 +18,22 @@ REFUSED = {
     "resnet18 --onnx --from-rgb red": "--from-rgb: given 'red'",
     "resnet18 --onnx --input uint9": "--input: given 'uint9'",
     "resnet18 --onnx --static 8x8": "--static: given '8x8'",
+    "resnet18 --onnx --weights none.pth": "cannot read weights from 'none.pth'",
+    "auto --onnx --weights empty.pth": "'empty.pth' is empty",
+    "auto --onnx --weights .": "'.' is a folder",
+    "auto --onnx --weights /dev/zero": "'/dev/zero' is not a regular file",
+    "auto --onnx --weights pointer.pth": "is a Git LFS pointer",
+    "auto --onnx --weights vast.pth": "'vast.pth' has 1024 GiB",
+    "inspect none.pth": "cannot read weights from 'none.pth'",
+    "plan auto --weights none.pth": "cannot read weights from 'none.pth'",
     "plan resnet5O": "did you mean resnet50",
     "plan resnet18 --edge toaster": "--edge: given 'toaster'",
     "plan resnet18 --rtx --dla 0": "--dla does not exist in TensorRT-RTX",
     "verdict nowhere --data .": "there is no bundle 'nowhere'",
     "verdict nowhere --data . --gates gates.toml": "gates.toml",
+    "verdict . --data . --name auto --weights none.pth": "cannot read weights from 'none.pth'",
+    "diverge auto . --weights none.pth": "cannot read weights from 'none.pth'",
+    "diagnose . --data . --name auto --weights none.pth": "cannot read weights from 'none.pth'",
     "diverge resnet18 nowhere": "there is no bundle 'nowhere'",
     "diverge resnet18 nowhere --plot depth.png": "ends in .svg",
     "diagnose nowhere --data .": "there is no bundle 'nowhere'",
@@ -41,6 +53,10 @@ print(sorted({"torch", "onnx", "onnxruntime"} & set(sys.modules)))
 
 
 def test_what_words_alone_show_to_be_wrong_is_told_without_heavy_imports(tmp_path):
+    (tmp_path / "empty.pth").touch()
+    (tmp_path / "pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "vast.pth").write_bytes(b"{")
+    os.truncate(tmp_path / "vast.pth", 1 << 40)  # sparse: it takes no room on the disk
     words = [sys.executable, "-c", CODE, *REFUSED]
     run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
     said = run.stderr.strip().split("\n\n")

@@ -10,8 +10,8 @@ import pytest
 from export.cli import main
 from export.divergence.diverge import Question, diverge
 from export.divergence.plot import draw_depth
-from export.divergence.reference import Wish
 from export.divergence.show import summarize
+from export.divergence.wish import Wish
 from export.samples import sample_images
 from runtime.errors import OptionError
 from runtime.terminal import Screen
