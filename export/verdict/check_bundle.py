@@ -8,7 +8,8 @@ from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, PASS
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
-from runtime.verify import Check, verify
+from runtime.verification.check import Check
+from runtime.verification.verify import verify
 
 __all__ = ["check_bundle"]
 

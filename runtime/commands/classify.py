@@ -63,7 +63,7 @@ def classify(
     from runtime.bundle import TUNING_FILE, Bundle
     from runtime.classify_images import Request, classify_images
     from runtime.errors import ImageError, VerdictError
-    from runtime.show import show_classified
+    from runtime.show_classified import show_classified
 
     screen = Screen(json=json, quiet=quiet)
     loaded = Bundle.load(bundle)

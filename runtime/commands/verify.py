@@ -33,8 +33,8 @@ def verify(
     """
     from runtime.bundle import Bundle
     from runtime.errors import OptionError, VerdictError
-    from runtime.show import show_verification
-    from runtime.verify import verify
+    from runtime.verification.show import show_verification
+    from runtime.verification.verify import verify
 
     loaded = Bundle.load(bundle)
     if engine and provider != "cpu":

@@ -17,7 +17,7 @@ from runtime.cli import main as run
 from runtime.image_spec import CHANNEL_AXES
 from runtime.onnx_files.tensor import read_tensor
 from runtime.open_runner import open_runner
-from runtime.verify import verify
+from runtime.verification.verify import verify
 
 DIGITS = ["resnet20-digits", "--onnx", "--parity-budget", "0"]
 INPUTS = {"uint8": "NCHW", "uint8-nhwc": "NHWC"}

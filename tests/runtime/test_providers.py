@@ -53,7 +53,7 @@ def test_a_plugin_that_is_not_installed_is_told_with_its_command(tiny_bundle):
 @pytest.mark.skipif(find_gpu() is None, reason="no NVIDIA GPU answers here")
 @pytest.mark.parametrize("name", ["cuda", "tensorrt", "rtx"])
 def test_a_provider_that_is_there_computes_the_same(name, tiny_bundle):
-    from runtime.verify import verify
+    from runtime.verification.verify import verify
 
     try:
         report = verify(tiny_bundle, name)

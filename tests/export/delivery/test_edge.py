@@ -10,7 +10,7 @@ from runtime.building.orders import EngineRequest, order_engines
 from runtime.bundle import Bundle
 from runtime.cuda.gpu import find_gpu
 from runtime.engines.open_engine import read_bundled_engine
-from runtime.verify import verify
+from runtime.verification.verify import verify
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
 needs_no_gpu = pytest.mark.skipif(find_gpu() is not None, reason="a GPU answers here")

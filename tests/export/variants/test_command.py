@@ -284,7 +284,7 @@ def test_every_convolution_of_a_backbone_of_maps_is_an_integer_one(export_digits
 
 def test_pixels_go_in_in_every_precision(export_digits, scans, tmp_path):
     from runtime.bundle import Bundle
-    from runtime.verify import verify
+    from runtime.verification.verify import verify
 
     data = ("--calibration-data", scans / "calibration", "--eval-data", scans / "judged")
     words = ("--precision", "fp16", "int8", "--input", "uint8-nhwc", *data)

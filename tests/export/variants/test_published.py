@@ -16,7 +16,7 @@ from runtime.bundle import Bundle
 from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
 from runtime.schema import from_json
-from runtime.verify import verify
+from runtime.verification.verify import verify
 
 VARIANTS = ["fp32", "fp16", "int8.trt", "int8.cpu"]
 

@@ -14,7 +14,7 @@ from runtime.errors import OptionError
 from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.schema import from_json, to_json
 from runtime.terminal import Screen
-from runtime.verify import verify
+from runtime.verification.verify import verify
 
 QUIET = Screen(quiet=True)
 

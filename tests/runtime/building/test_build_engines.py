@@ -21,7 +21,7 @@ from runtime.engines.options import EngineOptions
 from runtime.errors import BundleError, EngineError, EngineMemoryError
 from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.terminal import Screen
-from runtime.verify import verify
+from runtime.verification.verify import verify
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
 

@@ -15,7 +15,8 @@ from runtime.manifest import Engine, GoldenCase
 from runtime.onnx_files.tensor import read_tensor, write_tensor
 from runtime.onnx_runner import OnnxRunner
 from runtime.schema import to_json
-from runtime.verify import TF32_GAP, verify
+from runtime.verification.check_golden import TF32_GAP
+from runtime.verification.verify import verify
 
 # A plan's first bytes, as far as `read_plan_header` reads them, and no plan behind them.
 PLAN = b"ftrt" + bytes(20) + bytes([10, 3, 0, 0]) + bytes(100)

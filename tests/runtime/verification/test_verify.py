@@ -10,7 +10,7 @@ from runtime.bundle import Bundle
 from runtime.errors import BackendError, ProviderError
 from runtime.onnx_files.tensor import read_tensor, write_tensor
 from runtime.variant import TensorInfo
-from runtime.verify import verify
+from runtime.verification.verify import verify
 
 
 def differences(bundle):

@@ -1,0 +1,1 @@
+"""Whether a bundle is what was published, and computes what PyTorch computed."""
