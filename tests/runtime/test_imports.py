@@ -26,7 +26,8 @@ def loaded(code, suspects):
 
 MODULES = [
     "bundle",
-    "verify",
+    "verification.show",
+    "verification.verify",
     "classify",
     "classify_images",
     "cli",
@@ -35,7 +36,7 @@ MODULES = [
     "evaluation.evaluate",
     "benchmark.run_benchmark",
     "benchmark.worker",
-    "show",
+    "show_classified",
 ]
 
 
