@@ -75,6 +75,7 @@ def diverge(bundle: Bundle, question: Question, screen: Screen) -> Divergence:
         precision=precision,
         images=sides.count,
         shown=shown if sides.files else "random normal",
+        skipped=sides.skipped,
         same_weights=weights.sha256 == bundle.manifest.weights.sha256,
         tensors=tensors,
         first=first_to_leave(tensors, precision),

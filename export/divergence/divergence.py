@@ -42,6 +42,8 @@ class Divergence:
     images: int
     shown: str
     """What they were, for a person."""
+    skipped: tuple[str, ...]
+    """Images that could not be read, and why, a line each."""
     same_weights: bool
     """The module's weights are, by their hash, those the bundle was exported from."""
     tensors: tuple[Tensor, ...]

@@ -18,6 +18,8 @@ _NOT_AS_WRITTEN_DB = 3.0
 def show_divergence(divergence: Divergence, screen: Screen) -> None:
     """Show every tensor that was looked at, and what a person has to know of the comparison."""
     screen.document({**dataclasses.asdict(divergence), "summary": summarize(divergence)})
+    for skipped in divergence.skipped:
+        screen.warn(f"skipped {skipped}")
     if not divergence.same_weights:
         screen.warn(
             "the module's weights are not those the bundle was exported from: their SHA-256 "

@@ -14,8 +14,8 @@ from export.samples import sample_images
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import Manifest
-from runtime.open_image import open_image
-from runtime.preprocess import crop_pixels, normalise
+from runtime.open_image import load_image
+from runtime.preprocess import normalise
 from runtime.runner import Images
 
 __all__ = ["Shown", "choose_files", "show_images"]
@@ -33,13 +33,17 @@ class Shown:
     """What the graph takes: the same, or its pixels."""
 
 
-def choose_files(data: Path | None, count: int, samples: str, manifest: Manifest) -> list[Path]:
-    """Return the images to show: of a folder, evenly spread, or those of this package.
+def choose_files(
+    data: Path | None, count: int, samples: str, manifest: Manifest
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the images to show, and why others are skipped.
 
-    None are chosen for a model whose input no image file can give.
+    They are those of a folder, evenly spread, or of this package; none for a model whose input no
+    image file can give.
 
     Raises:
         OptionError: if there is no such folder or no image in it, or no file can be its input.
+        ImageError: if none of those chosen can be read.
     """
     if manifest.image.channels == "planes":
         if data is not None:
@@ -47,10 +51,10 @@ def choose_files(data: Path | None, count: int, samples: str, manifest: Manifest
                 f"--data: the model takes {manifest.image.channel_count} planes, which no image "
                 "file holds; leave it out, and random images are shown"
             )
-        return []
+        return (), ()
     if data is None:
-        return sample_images(samples)[:count]
-    return [file.path for file in choose_images(data, count)[0]]
+        return tuple(sample_images(samples)[:count]), ()
+    return _sort_out([file.path for file in choose_images(data, count)[0]], manifest)
 
 
 def show_images(
@@ -77,11 +81,25 @@ def show_images(
         yield Shown(images=images, fed=_feed(np.stack(planes), images, manifest.pixels))
 
 
+def _sort_out(
+    files: Sequence[Path], manifest: Manifest
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the files that can be read, and why the others cannot."""
+    readable, skipped = [], []
+    for file in files:
+        try:
+            _load(file, manifest)
+        except ImageError as error:
+            skipped.append(str(error))
+        else:
+            readable.append(file)
+    if not readable:
+        raise ImageError(f"none of {len(files)} images could be read; the first: {skipped[0]}")
+    return tuple(readable), tuple(skipped)
+
+
 def _load(file: Path, manifest: Manifest) -> NDArray[np.uint8]:
-    try:
-        return crop_pixels(open_image(file), manifest.image, "NCHW")
-    except ImageError as error:
-        raise ImageError(f"{error}; take it out of the folder") from None
+    return load_image(file, manifest.image, "NCHW").astype(np.uint8, copy=False)
 
 
 def _feed(planes: NDArray[np.uint8], images: NDArray[np.float32], pixels: str) -> Images:

@@ -45,6 +45,8 @@ class Sides:
     graph: ir.Model
     files: tuple[Path, ...]
     """The images to show; without any, random ones are."""
+    skipped: tuple[str, ...]
+    """Why others are not shown, a line each."""
     count: int
     """How many images."""
     places: tuple[Place, ...]
@@ -75,10 +77,11 @@ class Sides:
 
         Raises:
             OptionError: if there are no such variant or images.
+            ImageError: if none of the images can be read.
             BundleError: if the graph and the module have no tensor in common.
         """
         graph = original if variant == "fp32" else read_variant(bundle, variant)
-        files = tuple(choose_files(data, images, classifier.samples, bundle.manifest))
+        files, skipped = choose_files(data, images, classifier.samples, bundle.manifest)
         places = _shared_places(bundle, classifier, original, graph)
         shown = next(show_images(files[:1], bundle.manifest, 1, 1))
         return Sides(
@@ -88,6 +91,7 @@ class Sides:
             original=original,
             graph=graph,
             files=files,
+            skipped=skipped,
             count=len(files) or images,
             places=places,
             sources=_sources(places, classifier, original, shown),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -159,6 +160,19 @@ def test_images_of_a_folder_are_taken(sound):
     assert (found.images, found.shown) == (3, str(samples))
 
 
+def test_an_image_that_cannot_be_read_is_skipped_by_name(sound, tmp_path, capsys):
+    shutil.copytree(sample_images("digits")[0].parent, tmp_path / "some")
+    broken = tmp_path / "some" / "digit-3.png"
+    broken.write_bytes(b"no image")
+    words = ["diverge", "resnet20-digits", str(sound.folder), "--data", str(tmp_path / "some")]
+    assert main([*words, "--json", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert (document["images"], len(document["skipped"])) == (9, 1)
+    assert captured.err.startswith(f"warning: skipped {broken}: not an image")
+    assert len(captured.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -168,7 +182,10 @@ def test_images_of_a_folder_are_taken(sound):
         (["resnet18", "{bundle}", "--weights", "random"], "is not of resnet18: its layer 'conv1'"),
         (["resnet20-digits", "{bundle}", "--data", "{missing}"], "there is no folder"),
         (["resnet20-digits", "{bundle}", "--data", "{empty}"], "no image"),
-        (["resnet20-digits", "{bundle}", "--data", "{broken}"], "take it out of the folder"),
+        (
+            ["resnet20-digits", "{bundle}", "--data", "{broken}"],
+            "none of 1 images could be read; the first: ",
+        ),
         (["resnet20-digits", "{bundle}", "--images", "0"], "expected at least 1"),
         (["resnet20-digits", "{bundle}", "--weights", "{missing}"], "missing"),
         (["resnet20-digits", "{bundle}", "--plot", "{missing}.png"], "ends in .svg"),
