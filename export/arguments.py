@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated
 
 import typer
 
 from runtime.command_line import split_words
+from runtime.engines.profile import MOST_VALUES
 from runtime.errors import BackendMissingError, OptionError
 
 __all__ = [
@@ -95,10 +97,16 @@ def parse_shape(text: str) -> tuple[int, int, int, int] | None:
     if not text:
         return None
     parts = text.lower().split("x")
-    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    # 18 digits: int() refuses thousands with an error of its own.
+    numbers = [int(p) for p in parts if p.isascii() and p.isdigit() and len(p) <= 18]
     if len(parts) != 4 or len(numbers) != 4 or not all(numbers):
         raise OptionError(
             f"--static: given '{text}'; expected BATCHxCHANNELSxHEIGHTxWIDTH, such as 1x3x224x224"
+        )
+    if math.prod(numbers) > MOST_VALUES:
+        raise OptionError(
+            f"--static: given '{text}'; expected at most {MOST_VALUES:,} values in all images of a "
+            "batch, which is what convolutions take"
         )
     batch, channels, height, width = numbers
     return batch, channels, height, width

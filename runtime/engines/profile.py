@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES
 
-__all__ = ["Profile", "Shape", "check_profile", "default_profiles", "parse_profile"]
+__all__ = ["MOST_VALUES", "Profile", "Shape", "check_profile", "default_profiles", "parse_profile"]
 
 Shape = tuple[int, int, int, int]
 """Of images: batch, channels, height, width; of pixels that lie as NHWC: batch, height, width,
 channels."""
+
+MOST_VALUES = 2**31 - 1
+"""Of a tensor that a convolution reads, as of TensorRT 10 and 11:
+https://docs.nvidia.com/deeplearning/tensorrt/operators/docs/Convolution.html#volume-limits"""
 
 _DEFAULT_BATCHES = (1, 8, 32)
 _NAMES = {"N": "batch", "C": "channels", "H": "height", "W": "width"}
@@ -23,7 +28,8 @@ class Profile:
     """The shapes an engine accepts, and the one it is tuned for.
 
     Raises:
-        OptionError: unless 1 <= smallest <= tuned <= largest in every dimension.
+        OptionError: unless 1 <= smallest <= tuned <= largest in every dimension, and the largest
+            has MOST_VALUES at most.
     """
 
     smallest: Shape
@@ -31,7 +37,7 @@ class Profile:
     largest: Shape
 
     def __post_init__(self) -> None:
-        _check_order(str(self), (self.smallest, self.tuned, self.largest))
+        _check_shapes(str(self), (self.smallest, self.tuned, self.largest))
 
     def __str__(self) -> str:
         shapes = (self.smallest, self.tuned, self.largest)
@@ -87,7 +93,7 @@ def check_profile(text: str) -> None:
     Raises:
         OptionError: if it is a profile of none.
     """
-    _check_order(text, [_parse_sides(part) for part in _split(text)])
+    _check_shapes(text, [_parse_sides(part) for part in _split(text)])
 
 
 def parse_profile(text: str, channels: int, side: int, layout: str = "NCHW") -> Profile:
@@ -123,7 +129,9 @@ def _split(text: str) -> list[str]:
 def _parse_sides(text: str, layout: str = "NCHW", own: Sequence[int] = (3, 224, 224)) -> list[int]:
     """Return a batch alone, or a batch with three sides; `own` are those to give as an example."""
     parts = text.split("x")
-    if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) not in (1, 4):
+    # 18 digits: int() refuses thousands with an error of its own.
+    numbers = all(part.isascii() and part.isdigit() and len(part) <= 18 for part in parts)
+    if not numbers or len(parts) not in (1, 4):
         names = " x ".join(_NAMES[letter] for letter in layout)
         raise OptionError(
             f"profile: given the shape '{text}'; expected a batch such as 8, or all of {names}, "
@@ -132,7 +140,12 @@ def _parse_sides(text: str, layout: str = "NCHW", own: Sequence[int] = (3, 224, 
     return [int(part) for part in parts]
 
 
-def _check_order(given: str, shapes: Sequence[Sequence[int]]) -> None:
+def _check_shapes(given: str, shapes: Sequence[Sequence[int]]) -> None:
+    if any(math.prod(shape) > MOST_VALUES for shape in shapes):
+        raise OptionError(
+            f"profile: given {given}; expected at most {MOST_VALUES:,} values in all images of a "
+            "batch, which is what TensorRT's convolutions take; lower the batch, or the size"
+        )
     # A batch beside whole shapes is compared with theirs; its sides are the model's own.
     if not all(1 <= low <= middle <= high for low, middle, high in zip(*shapes, strict=False)):
         raise OptionError(

@@ -64,13 +64,14 @@ def parse_request(body: bytes, header_length: str | None, contract: Contract) ->
 def _header_length(body: bytes, given: str | None) -> int:
     if given is None:
         return len(body)
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:18]) <= len(body):
+    number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
+    if not 0 < number <= len(body):
         raise RequestError(
             400,
             f"{HEADER_LENGTH}: given '{given[:40]}'; expected the length of the JSON, 1 to "
             f"{len(body)} here",
         )
-    return int(given)
+    return number
 
 
 def _parse_json(data: bytes) -> dict[str, Any]:

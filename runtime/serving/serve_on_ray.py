@@ -101,7 +101,7 @@ def parse_replicas(text: str, cores: float, address: str) -> Replicas:
     """
     least, _, most = text.partition(":")
     numbers = (least, most or least)
-    if not all(number.isascii() and number.isdigit() for number in numbers):
+    if not all(n.isascii() and n.isdigit() and len(n) <= 9 for n in numbers):
         raise OptionError(f"replicas: given '{text}'; expected numbers, such as 1:4")
     return Replicas(least=int(least), most=int(most or least), cores=cores, address=address)
 

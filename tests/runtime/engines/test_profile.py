@@ -53,11 +53,28 @@ def test_a_profile_of_some_model_passes_without_the_model(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["8:4:2", "0:1:2", "1:2", "a", "1:8x3x8x8:4", "1x3x9x8:2x3x8x8:4x3x9x8"]
+    "text",
+    [
+        "8:4:2",
+        "0:1:2",
+        "1:2",
+        "a",
+        "1:8x3x8x8:4",
+        "1x3x9x8:2x3x8x8:4x3x9x8",
+        f"1:8:{10**14}",
+        "9" * 5000,
+    ],
 )
 def test_a_profile_of_no_model_is_refused_without_the_model(text):
     with pytest.raises(OptionError, match=r"^profile: given"):
         check_profile(text)
+
+
+def test_a_profile_has_no_more_values_than_a_convolution_takes():
+    most = (2**31 - 1) // (3 * 8 * 8)
+    parse_profile(f"1:8:{most}", channels=3, side=8)
+    with pytest.raises(OptionError, match=r"at most 2,147,483,647 values in all images"):
+        parse_profile(f"1:8:{most + 1}", channels=3, side=8)
 
 
 @pytest.mark.parametrize(

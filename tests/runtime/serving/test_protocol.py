@@ -233,6 +233,7 @@ BINARY = json.dumps(
         ("-1", BINARY + IMAGES.tobytes(), "expected the length of the JSON"),
         ("many", BINARY + IMAGES.tobytes(), "expected the length of the JSON"),
         ("9" * 400, BINARY + IMAGES.tobytes(), "expected the length of the JSON"),
+        (f"{1:018}" + "9" * 5000, BINARY + IMAGES.tobytes(), "expected the length of the JSON"),
     ],
 )
 def test_binary_request_whose_lengths_disagree_is_400(server, length, body, reason):
