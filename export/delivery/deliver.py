@@ -19,6 +19,7 @@ from export.parity.answers import Answers
 from export.parity.check import Check, check
 from export.parity.grid import Grid, plan_grid, plan_static_grid
 from export.parity.normalising import normalising
+from export.parity.report import ParityReport
 from export.pixels import normalise_inside
 from export.recipes import float32, float32_static
 from export.samples import sample_images
@@ -32,7 +33,6 @@ from runtime.building.orders import decide_options
 from runtime.bundle import Bundle
 from runtime.errors import OptionError, VerdictError
 from runtime.manifest import ModelInfo
-from runtime.parity import ParityReport
 from runtime.publishing.publish import check_writable
 from runtime.results_file import results_path
 from runtime.terminal import Screen

@@ -16,6 +16,7 @@ from calibration.ranges_file import RANGES_FILE
 from export.delivery.describe_variant import describe_variant
 from export.load import Classifier
 from export.parity.check import Check
+from export.parity.truths import Truth
 from export.variants.made import MadeVariant
 from export.variants.make_variants import Variants
 from export.variants.parity import VariantParity, compare_variant, golden_tolerances
@@ -24,7 +25,6 @@ from runtime.manifest import SCHEMA_VERSION, FileInfo, GoldenCase, Manifest, Mod
 from runtime.onnx_files.metadata_props import PIXELS_PROP, metadata_props
 from runtime.onnx_files.tensor import write_tensor
 from runtime.onnx_runner import OnnxRunner
-from runtime.parity import Truth
 from runtime.publishing.publish import publish
 from runtime.runner import Logits
 from runtime.schema import to_json

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from export.parity.report import CaseParity, ParityReport
 from export.variants.show import variant_lines, variant_table
 from runtime.building.show import engine_table, engines_document
-from runtime.parity import CaseParity, ParityReport
 from runtime.table import text_table
 from runtime.terminal import Screen
 

@@ -17,9 +17,9 @@ from export.divergence.sides import Sides, read_variant
 from export.divergence.wish import Wish
 from export.fold import fold_batchnorm
 from export.parity.compare_weights import compare_weights
+from export.parity.report import WeightParity
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
-from runtime.parity import WeightParity
 from runtime.terminal import Screen
 
 __all__ = ["Question", "diverge"]

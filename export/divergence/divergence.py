@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.parity import WeightParity
+from export.parity.report import WeightParity
 
 __all__ = ["Divergence", "Tensor"]
 

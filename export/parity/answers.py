@@ -21,9 +21,9 @@ from typing import TypeAlias
 import torch
 
 from export.load import Classifier
+from export.parity.truths import Case, Truth, answer
 from export.reference import TorchRunner
 from runtime.errors import DeployError, TraceError
-from runtime.parity import Case, Truth, answer
 from runtime.runner import Logits
 
 __all__ = ["Answers"]

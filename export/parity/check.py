@@ -9,10 +9,12 @@ import onnx_ir as ir
 
 from export.load import Classifier
 from export.parity.answers import Answers
+from export.parity.compare import FLOAT32_TOLERANCE, compare
 from export.parity.compare_weights import compare_weights
 from export.parity.grid import Grid
+from export.parity.report import ParityReport
+from export.parity.truths import Truth
 from runtime.onnx_runner import OnnxRunner
-from runtime.parity import FLOAT32_TOLERANCE, ParityReport, Truth, compare
 from runtime.terminal import Screen
 
 __all__ = ["Check", "check"]

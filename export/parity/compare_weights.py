@@ -14,7 +14,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from runtime.parity import WeightParity
+from export.parity.report import WeightParity
 
 __all__ = ["compare_weights"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from export.load import Classifier
+from export.parity.truths import Case
 from runtime.image_spec import CHANNEL_AXES
 from runtime.open_image import open_image
-from runtime.parity import Case
 from runtime.preprocess import model_input
 from runtime.runner import Images
 

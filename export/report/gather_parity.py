@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from export.parity.report import CaseParity
 from export.report.content import Missing, ParityCell, ParityRow
 from export.variants.parity import VariantParity
 from export.variants.tally import LEAST_SQNR_DB
 from export.verdict.check_parity import read_parity
 from runtime.bundle import Bundle
-from runtime.parity import CaseParity
 from runtime.schema import from_json
 
 __all__ = ["parity_rows"]

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export.parity.compare import Tolerance, compare
+from export.parity.report import CaseParity
+from export.parity.truths import Truth
 from export.variants.made import MadeVariant
 from runtime.errors import VerdictError
 from runtime.judgement import Judgement
 from runtime.onnx_runner import OnnxRunner
 from runtime.open_runner import PLACED_FOR_TENSORRT
-from runtime.parity import CaseParity, Tolerance, Truth, compare
 
 __all__ = ["DEVICE_MULTIPLE", "VariantParity", "compare_variant", "golden_tolerances"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from export.parity.report import ParityReport
 from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, PASS
 from runtime.bundle import Bundle
-from runtime.parity import ParityReport
 from runtime.schema import from_json
 
 __all__ = ["PARITY_FILE", "check_parity", "read_parity"]

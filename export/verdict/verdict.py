@@ -15,6 +15,7 @@ from export.classifier import Classifier
 from export.divergence.reference import load_reference
 from export.divergence.sides import read_variant
 from export.divergence.wish import Wish
+from export.parity.report import ParityReport
 from export.verdict.check_accuracy import check_accuracy
 from export.verdict.check_bundle import check_bundle
 from export.verdict.check_parity import check_parity, read_parity
@@ -32,7 +33,6 @@ from runtime.evaluation.dataset import Dataset, open_dataset
 from runtime.evaluation.document import Evaluation
 from runtime.evaluation.match_labels import match_labels
 from runtime.feed import check_classifier
-from runtime.parity import ParityReport
 from runtime.terminal import Screen
 
 __all__ = ["Evidence", "Question", "judge"]

@@ -11,9 +11,9 @@ from torch import nn
 
 from export.parity.answers import Answers
 from export.parity.grid import plan_grid
+from export.parity.truths import Case
 from export.reference import TorchRunner
 from runtime.errors import TraceError
-from runtime.parity import Case
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from runtime.parity import Case, ParityReport, Tolerance, Truth, answer, compare
+from export.parity.compare import Tolerance, compare
+from export.parity.report import ParityReport
+from export.parity.truths import Case, Truth, answer
 from runtime.runner import Images, Logits
 
 RNG = np.random.default_rng(0)
