@@ -13,6 +13,7 @@ from runtime.benchmark.plan import Plan
 from runtime.benchmark.tune import GOALS, find_floor, tune, widen
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import TUNING_FILE, Bundle
+from runtime.check_names import check_names
 from runtime.errors import OptionError
 from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.publishing.replace_file import check_replaceable, replace_file
@@ -63,6 +64,7 @@ def run_benchmark(
         BundleError: if a file cannot be read or written.
         BackendError: if a model cannot run as asked.
     """
+    check_names(bundle, request.plan.variants, request.plan.engines)
     output = request.output or results_path(bundle.folder, "bench")
     check_replaceable(output)
     machine = describe_machine()

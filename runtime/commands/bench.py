@@ -15,7 +15,7 @@ from runtime.terminal import Screen
 
 __all__ = ["bench"]
 
-_NUMBER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d{1,18}")  # int() refuses thousands of digits
 WORD_LISTS = {
     "--variant": NAMES,
     "--engine": NAMES,

@@ -78,6 +78,7 @@ def evaluate(
     rest go on; the exit status is then 1.
     """
     from runtime.bundle import TUNING_FILE, Bundle
+    from runtime.check_names import check_names
     from runtime.errors import OptionError, VerdictError
     from runtime.evaluation.dataset import open_dataset
     from runtime.evaluation.evaluate import Request, evaluate
@@ -102,6 +103,7 @@ def evaluate(
         batch=batch if batch is not None else tuning.batch if tuning else 8,
         threads=threads if threads is not None else tuning.threads if tuning else 0,
     )
+    check_names(loaded, request.variants, request.engines)
     dataset = open_dataset(data, truth).limited(limit)
     screen.note(f"{len(dataset.examples)} images, {dataset.layout}")
     output = output or results_path(bundle, "evaluation")

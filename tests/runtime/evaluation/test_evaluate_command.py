@@ -100,6 +100,12 @@ def test_data_that_cannot_work_is_one_line_and_exit_status_2(folder, data, tmp_p
     assert not list(tmp_path.glob("*.answers"))
 
 
+@pytest.mark.parametrize("words", [["--variant", "int4"], ["--engine", "fp32-trt"]])
+def test_names_are_checked_before_images_are_looked_for(folder, tmp_path, capsys, words):
+    assert evaluate(folder, tmp_path / "missing", *words) == 2
+    assert f"has no {words[0].removeprefix('--')} '{words[1]}'" in capsys.readouterr().err
+
+
 def test_model_without_labels_takes_them_from_a_file(publish_tiny, data, tmp_path, capsys):
     publish_tiny(tmp_path / "bare", labels=())
     assert evaluate(tmp_path / "bare", data) == 2
