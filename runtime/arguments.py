@@ -10,6 +10,7 @@ import typer
 
 __all__ = [
     "NAMES",
+    "PROVIDER_NAMES",
     "ClassNames",
     "Engines",
     "Folder",
@@ -27,8 +28,10 @@ follow."""
 Folder = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.", show_default=False)
 ]
+PROVIDER_NAMES = "cpu, cuda, tensorrt, rtx or openvino"
+"""Those of `runtime.providers.PROVIDERS`, which is loaded when a model is opened and not before."""
 Provider = Annotated[
-    str, typer.Option(help="Where it must run: cpu, cuda, tensorrt or rtx.", metavar="NAME")
+    str, typer.Option(help=f"Where it must run: {PROVIDER_NAMES}.", metavar="NAME")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]

@@ -46,7 +46,7 @@ class Request:
     batch: int = 8
     """How many images the model is given at once; a model of fixed batch takes its own."""
     threads: int = 0
-    """How many the CPU provider takes for one run; 0 leaves it to ONNX Runtime."""
+    """How many a provider on the processor takes for one run; 0 leaves it to that."""
 
     def __post_init__(self) -> None:
         if min(self.top, self.batch) < 1:

@@ -66,6 +66,8 @@ _LOG_FATAL = 4
 class OnnxRunner:
     """An ONNX classifier that is ready to run in ONNX Runtime."""
 
+    provider: str
+    """What it runs on, by its name in `runtime.providers.PROVIDERS`."""
     notes: tuple[str, ...]
     """What the person must be told: what is less than was asked for, and why."""
 
@@ -80,9 +82,9 @@ class OnnxRunner:
                 "outputs; expected one float32 or uint8 input and at least one output, as of a "
                 "classifier of images"
             )
+        self.provider = provider
         self.notes = notes
         self._session = session
-        self._provider = provider
         self._input = inputs[0].name
         self._dtype: np.dtype[Any] = _DTYPES[types[0]]
         # A fixed dimension is an int; a dynamic one is its name, or None.
@@ -107,9 +109,10 @@ class OnnxRunner:
             provider: a name of `runtime.providers.PROVIDERS`.
             allow_fallback: accept lesser providers for what the provider cannot run, be it some
                 nodes or all of them. The runner's `notes` then say so.
-            threads: how many the CPU provider takes for one run; 0 leaves it to ONNX Runtime.
+            threads: how many a provider on the processor takes for one run; 0 leaves it to that.
             as_written: whether ONNX Runtime is kept from putting integer operators in the place of
-                quantized ones, as it had better be where they are laid out for TensorRT.
+                quantized ones, as it had better be where they are laid out for TensorRT. Providers
+                that do so whatever the layout are let.
 
         Raises:
             OptionError: if there is no such provider, or `threads` is not 0 to 1024.
@@ -143,7 +146,7 @@ class OnnxRunner:
     @property
     def name(self) -> str:
         """The library and the provider: "onnxruntime cpu"."""
-        return f"onnxruntime {self._provider}"
+        return f"onnxruntime {self.provider}"
 
     def logits(self, images: Images) -> Logits:
         """Return one row of logits per image, in order. The array is the caller's to keep.
@@ -212,7 +215,7 @@ def _start(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_FATAL
     options.intra_op_num_threads = threads
-    if as_written:
+    if as_written and not wanted.fuses_int8:
         # Of int8 with float16 around it, ONNX Runtime 1.31 multiplies the scales in float16: it
         # loses 15 dB on ResNet-18, and a fifth of the time. Of opset 21 it makes broken graphs.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -223,7 +226,7 @@ def _start(
     chosen = [PROVIDERS[name] for name in accepted if PROVIDERS[name].native_name in available]
     if wanted.plugin:
         chosen = []  # a session takes its providers either by name or by device
-        add_plugin(options, accepted[0], settings(wanted, model))
+        add_plugin(options, accepted[0], wanted, settings(wanted, model, threads))
     try:
         with loaded_libraries(wanted):
             session = onnxruntime.InferenceSession(
@@ -235,7 +238,7 @@ def _start(
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         raise _translate(error, accepted[0]) from None
     if wanted.native_name not in session.get_providers():
-        missing = find_missing_piece(wanted) or "no NVIDIA GPU answers. Run: nvidia-smi"
+        missing = find_missing_piece(wanted) or wanted.no_device
         raise ProviderError(f"provider '{accepted[0]}': {missing}")
     return session
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.onnx_files.self_contained import check_self_contained
+from runtime.providers import PROVIDERS
 from runtime.snapshot import Snapshot
 from runtime.vnni import CPUINFO, PLACED_FOR_VNNI, saturation_note
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PLACED_FOR_TENSORRT", "Opener", "open_runner", "start_opening"]
 
 PLACED_FOR_TENSORRT = "tensorrt"
-"""The placement of int8 that TensorRT is to fuse, and ONNX Runtime to run as it is written."""
+"""The placement of int8 that TensorRT is to fuse, and ONNX Runtime's kernels to run as written."""
 
 
 def open_runner(
@@ -38,9 +39,9 @@ def open_runner(
     Args:
         bundle: where the model is.
         variant: a name in its manifest.
-        provider: "cpu", "cuda" or "tensorrt".
+        provider: a name of `runtime.providers.PROVIDERS`.
         allow_fallback: accept a lesser provider; the runner's notes then say so.
-        threads: how many the CPU provider takes for one run; 0 leaves it to the backend.
+        threads: how many a provider on the processor takes for one run; 0 leaves it to that.
         cpuinfo: what Linux tells of this processor.
 
     Raises:
@@ -87,9 +88,9 @@ def start_opening(bundle: Bundle, variant: str, pool: Executor, cpuinfo: Path = 
                 )
         except BundleError as error:
             raise BundleError(f"variant '{variant}': {error}") from None
-        note = saturation_note(variant, contract.placement, cpuinfo)
-        if note:
-            runner.notes += (note,)
+        if _runs_full_range(contract.placement, runner.provider):
+            note = saturation_note(variant, cpuinfo)
+            runner.notes += (note,) if note else ()
         return runner
 
     return finish
@@ -100,6 +101,13 @@ class Opener(Protocol):
 
     def __call__(self, provider: str, *, allow_fallback: bool, threads: int = 0) -> OnnxRunner:
         """Return the runner; raises what `open_runner` raises."""
+
+
+def _runs_full_range(placement: str, provider: str) -> bool:
+    """Return whether weights of full range are multiplied as integers, on this processor."""
+    return placement == PLACED_FOR_VNNI or (
+        placement == PLACED_FOR_TENSORRT and PROVIDERS[provider].fuses_int8
+    )
 
 
 def _arrange_for_this(model: Snapshot, cpuinfo: Path) -> Path | bytes:

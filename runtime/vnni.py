@@ -42,18 +42,17 @@ def processor_flags(cpuinfo: Path) -> list[str]:
         return []
 
 
-def saturation_note(variant: str, placement: str, cpuinfo: Path = CPUINFO) -> str:
-    """Return what a person must be told of a variant that this processor may sum wrong, or "".
+def saturation_note(variant: str, cpuinfo: Path = CPUINFO) -> str:
+    """Return what a person must be told if this processor may sum a variant wrong, or "".
 
     Args:
-        variant: its name.
-        placement: as in the manifest.
+        variant: the name of one whose weights are of full range, run in integers.
         cpuinfo: as `has_vnni` takes it.
     """
-    if placement != PLACED_FOR_VNNI or has_vnni(cpuinfo):
+    if has_vnni(cpuinfo):
         return ""
     return (
         f"variant '{variant}' is laid out for VNNI, and this processor tells of none: sums of int8 "
         "products may saturate, and results differ. Check it with `python -m runtime verify`; "
-        "exported on a machine without VNNI it is exact here, and fp32 is anywhere"
+        "int8.cpu exported on a machine without VNNI is exact here, and fp32 is anywhere"
     )

@@ -34,7 +34,7 @@ class Case:
     name: str
     """Of a variant or an engine."""
     provider: str
-    """"cpu", "cuda", "tensorrt", "rtx"; of an engine "engine"."""
+    """A name of `runtime.providers.PROVIDERS`; of an engine "engine"."""
     threads: int
     """Asked for; 0 left it to the backend."""
     batch: int

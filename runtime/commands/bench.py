@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import NAMES, Engines, Folder, Json, Quiet, Variants
+from runtime.arguments import NAMES, PROVIDER_NAMES, Engines, Folder, Json, Quiet, Variants
 from runtime.command_line import split_words
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
@@ -47,12 +47,12 @@ def bench(
         str,
         typer.Option(
             metavar="N...",
-            help="Of a run on the CPU; 0 leaves it to ONNX Runtime.",
+            help="Of a run on the processor; 0 leaves it to the provider.",
             show_default=False,
         ),
     ] = "",
     provider: Annotated[
-        str, typer.Option(metavar="NAME...", help="Where it must run: cpu, cuda, tensorrt, rtx.")
+        str, typer.Option(metavar="NAME...", help=f"Where it must run: {PROVIDER_NAMES}.")
     ] = "cpu",
     against: Annotated[
         bool,

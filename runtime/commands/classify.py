@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Quiet
+from runtime.arguments import PROVIDER_NAMES, Folder, Json, Quiet
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
 
@@ -29,7 +29,7 @@ def classify(
         str,
         typer.Option(
             metavar="NAME",
-            help="Where it must run: cpu, cuda, tensorrt or rtx; by default as tuned, or cpu.",
+            help=f"Where it must run: {PROVIDER_NAMES}; by default as tuned, or cpu.",
             show_default=False,
         ),
     ] = "",

@@ -65,7 +65,7 @@ def evaluate(
         int | None,
         typer.Option(
             metavar="N",
-            help="Of one run on the CPU, 0 leaves it to ONNX Runtime; by default as tuned, or 0.",
+            help="Of one run on the processor, 0: as the provider likes; by default as tuned.",
             show_default=False,
         ),
     ] = None,

@@ -64,7 +64,7 @@ def score(
     from runtime.errors import VerdictError
     from runtime.scoring.score import ScoreRequest, score
     from runtime.scoring.show import show_scores
-    from runtime.vnni import saturation_note
+    from runtime.vnni import PLACED_FOR_VNNI, saturation_note
 
     screen = Screen(json=json, quiet=quiet)
     request = ScoreRequest(
@@ -77,8 +77,8 @@ def score(
         address=address,
     )
     loaded = Bundle.load(bundle)
-    note = saturation_note(variant, loaded.variant(variant).placement)
-    if note:
+    laid_out_for_vnni = loaded.variant(variant).placement == PLACED_FOR_VNNI
+    if laid_out_for_vnni and (note := saturation_note(variant)):
         screen.warn(note)
     report = score(loaded, request, output, screen)
     show_scores(report, loaded, output, screen)

@@ -60,7 +60,7 @@ def serve(
         bool, typer.Option("--allow-fallback", help="Accept a lesser provider, and say so.")
     ] = False,
     threads: Annotated[
-        int, typer.Option(help="Of the CPU provider, for one batch; 0: as many as it likes.")
+        int, typer.Option(help="Of one batch on the processor; 0: as many as the provider likes.")
     ] = 0,
     ray: Annotated[
         bool, typer.Option("--ray", help="Serve on Ray: many processes, here or on a cluster.")

@@ -54,7 +54,7 @@ class Request:
     provider: str = "cpu"
     batch: int = 8
     threads: int = 0
-    """Of the CPU provider; 0 leaves it to ONNX Runtime."""
+    """Of one run on the processor; 0 leaves it to the provider."""
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.threads < 0:

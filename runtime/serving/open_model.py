@@ -33,7 +33,7 @@ class Backend:
     provider: str = "cpu"
     allow_fallback: bool = False
     threads: int = 0
-    """Of the CPU provider, for one batch; 0 leaves it to ONNX Runtime."""
+    """Of one batch on the processor; 0 leaves it to the provider."""
 
 
 @dataclass(frozen=True, kw_only=True)

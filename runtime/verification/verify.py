@@ -49,7 +49,7 @@ def verify(
 
     Args:
         bundle: the bundle.
-        provider: "cpu", "cuda", "tensorrt" or "rtx"; it must be able to run every node.
+        provider: a name of `runtime.providers.PROVIDERS`; it must be able to run every node.
         engines: names of engines to run instead of the variants.
         open_one: opens an engine by its name.
 

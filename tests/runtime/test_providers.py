@@ -1,15 +1,19 @@
 """What providers are given, and what is said where they are not there."""
 
-import importlib.util
+import json
+import re
+import subprocess
+import sys
 
 import pytest
 
+from runtime.arguments import PROVIDER_NAMES
 from runtime.cuda.gpu import find_gpu
 from runtime.errors import ProviderError
 from runtime.onnx_runner import OnnxRunner
 from runtime.providers import PROVIDERS, settings
 
-PLUGIN = PROVIDERS["rtx"].plugin
+PLUGINS = [name for name, provider in PROVIDERS.items() if provider.plugin]
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +41,40 @@ def test_a_provider_that_builds_no_engines_is_given_no_folder(name):
     assert settings(PROVIDERS[name], b"model") == PROVIDERS[name].options
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec(PLUGIN) is not None, reason=f"{PLUGIN} is installed here"
-)
-def test_a_plugin_that_is_not_installed_is_told_with_its_command(tiny_bundle):
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_that_is_not_installed_is_told_with_its_command(name, tiny_bundle):
+    code = (
+        "import sys; sys.modules[sys.argv[1]] = None\n"
+        "from runtime.cli import main; sys.exit(main(sys.argv[2:]))"
+    )
+    words = [PROVIDERS[name].plugin, "verify", str(tiny_bundle.folder), "--provider", name]
+    run = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"error: provider '{name}': its package is not installed. Run: ")
+    assert f"pip install {PROVIDERS[name].package}\n" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_that_does_not_start_gives_way_only_where_that_is_allowed(name, tiny_bundle):
     model = tiny_bundle.read("model.onnx")
-    with pytest.raises(ProviderError, match="pip install onnxruntime-ep-nv-tensorrt-rtx-cu13"):
-        OnnxRunner.open(model, "rtx")
-    runner = OnnxRunner.open(model, "rtx", allow_fallback=True)
-    assert runner.name == "onnxruntime cpu"
-    assert "running on cpu instead" in runner.notes[0]
+    runner = OnnxRunner.open(model, name, allow_fallback=True)
+    if runner.provider != name:
+        assert runner.name == "onnxruntime cpu"
+        assert "running on cpu instead" in runner.notes[0]
+        with pytest.raises(ProviderError, match=f"provider '{name}': "):
+            OnnxRunner.open(model, name)
+
+
+def test_openvino_is_told_how_many_threads_and_never_to_choose_the_precision():
+    for threads in (0, 3):
+        config = json.loads(settings(PROVIDERS["openvino"], b"", threads)["load_config"])["CPU"]
+        assert config["INFERENCE_NUM_THREADS"] == threads
+        assert config["INFERENCE_PRECISION_HINT"] == "f32"
+
+
+def test_the_command_line_names_them_all():
+    assert re.findall(r"\w+", PROVIDER_NAMES.replace(" or ", ", ")) == list(PROVIDERS)
 
 
 @pytest.mark.gpu
