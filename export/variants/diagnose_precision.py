@@ -135,12 +135,15 @@ def _suffices(cause: Cause, as_it_is: Judgement) -> bool:
 
 def _try_preparation(made: MadeVariant, setting: Setting, preparation: Preparation) -> Cause:
     """Return what comes of the preparation that the model wants."""
+    evidence = preparation.evidence
+    if made.precision == "int8" and not setting.calibration:
+        evidence += "; --ranges FILE is of the wrong one: give --calibration-data FOLDER instead"
     return Cause(
         name=preparation.kind,
         tried=preparation.change,
         judgement=_prepare(made, setting, preparation.image),
         cure=preparation.cure,
-        evidence=preparation.evidence,
+        evidence=evidence,
         as_good=preparation.as_good,
         shown=True,
     )
@@ -148,7 +151,7 @@ def _try_preparation(made: MadeVariant, setting: Setting, preparation: Preparati
 
 def _prepare(made: MadeVariant, setting: Setting, image: ImageSpec | None) -> Judgement | None:
     """Return how the variant does with all images prepared otherwise; None if it cannot be made."""
-    if image is None or (made.precision == "int8" and not setting.calibration):
+    if image is None:
         return None
     form = dataclasses.replace(setting.form, image=image)
     bench = _bench(setting, form)

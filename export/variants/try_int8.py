@@ -5,7 +5,8 @@ sensitive layer     the node that costs most stays in float
 too few images      ranges are measured on images judged by, and the half they come from is
                     answered with those of the other half; if as many as it was calibrated on
                     would do, the calibration images are not too few, but unlike these
-preparation         all images are prepared as the model wants them
+preparation         all images are prepared as the model wants them; ranges from a file, which are
+                    of those that are not, are measured on the other half of the images judged by
 """
 
 from __future__ import annotations
@@ -130,8 +131,11 @@ class Int8Trials:
 
         Args:
             form: of a variant of images that are prepared so.
-            files: calibration images.
+            files: calibration images; if none, each half of those judged by serves the other.
         """
+        if not files:
+            recipe = dataclasses.replace(self.recipe, form=form)
+            return dataclasses.replace(self, recipe=recipe)._cross_judge(_CALIBRATED)
         known = Evaluation(files=tuple(files), classes=(UNKNOWN,) * len(files), source="")
         portions = read_evaluation(spread(known, _CALIBRATED), form.image, "", _BATCH)
         ranges = self._measure(portion.images for portion in portions)

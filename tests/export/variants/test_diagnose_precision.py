@@ -178,6 +178,21 @@ def test_too_few_calibration_images_are_named_where_as_many_others_do_no_better(
     assert "better 300" in diagnosis.causes[1].cure
 
 
+@pytest.mark.parametrize("make", [make_tensorrt, make_cpu])
+def test_without_calibration_images_a_preparation_is_judged_by_halves(build, digits, make):
+    wrong = dataclasses.replace(digits.image, mean=(0.0,), std=(1.0,))
+    sound = build()
+    form = dataclasses.replace(sound.form, image=wrong)
+    recipe = dataclasses.replace(sound.recipe, form=form)
+    setting = dataclasses.replace(sound, form=form, recipe=recipe, calibration=())
+    names, diagnosis = diagnosed(setting, make(setting.recipe, {}, QUIET))
+    assert names == ["missing normalisation"]
+    (cause,) = diagnosis.causes
+    assert cause.judgement.status != "fail"
+    assert cause.judgement.sqnr_db > diagnosis.as_it_is.sqnr_db + 3
+    assert "give --calibration-data FOLDER instead" in cause.evidence
+
+
 def test_images_that_are_prepared_wrongly_are_told_before_all_else(build, digits):
     wrong = dataclasses.replace(digits.image, mean=(0.0,), std=(1.0,))
     sound = build()
