@@ -43,8 +43,7 @@ def test_results_go_to_stdout_and_the_rest_to_stderr(capsys):
     out, err = capsys.readouterr()
     assert out == "the result\n"
     step_line, *others = err.splitlines()
-    assert step_line.split()[0] == "trace"
-    assert step_line.endswith("0.00 s  opset 20")
+    assert re.fullmatch(r"trace +\d+\.\d\d s  opset 20", step_line)
     assert others == ["a note", "warning: beware"]
 
 
@@ -87,7 +86,7 @@ with screen.step("check"), screen.progress("check", 30) as advance:
         advance()
 screen.result("done")
 """
-QUICK_WORK, SLOW_WORK = WORK.format(seconds=0.1), WORK.format(seconds=2.3)
+QUICK_WORK, SLOW_WORK = WORK.format(seconds=0), WORK.format(seconds=2.3)
 
 
 def run_child(code, **options):
@@ -117,7 +116,7 @@ def test_long_work_shows_a_bar_on_a_terminal_and_erases_it():
     shown = read_terminal(SLOW_WORK, "xterm")
     assert "check ..." in shown
     assert "check [####" in shown
-    assert re.search(r"\d+/30, [\d.]+/s, \d s left", shown)
+    assert re.search(r"\d+/30, [\d.]+/s, \d+ s left", shown)
     assert shown.rsplit("\x1b[K", 1)[1] == ""  # the last thing is an erased line
     last_line = shown.replace("\r\n", "\n").split("\n")[-2].split("\x1b[K")[-1]
     assert last_line.split()[0] == "check"

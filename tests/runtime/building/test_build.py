@@ -100,7 +100,6 @@ from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 
 steps = 0
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 def interrupt(share, phase):
     global steps

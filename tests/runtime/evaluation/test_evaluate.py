@@ -1,9 +1,7 @@
-import json
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -168,16 +166,23 @@ def test_one_class_alone_and_few_images_are_warned_of(varied_bundle, data, drawn
     assert warnings[0].startswith("all 60 images are of one class, 'hen'")
 
 
-# In a process of its own, which the test kills; the answers' file tells when it is under way.
+# In a process of its own, which may be told to die when it has answered so many images.
 UNDER_WAY = """
-import sys
+import contextlib, itertools, os, sys
 from pathlib import Path
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import open_dataset
 from runtime.evaluation.evaluate import Request, evaluate
 from runtime.terminal import Screen
-bundle, data, output = map(Path, sys.argv[1:])
-evaluate(Bundle.load(bundle), open_dataset(data), Request({request}), output, Screen())
+
+class Doomed(Screen):
+    def progress(self, what, total):
+        answered = itertools.count(1)
+        return contextlib.nullcontext(lambda: next(answered) == last and os.kill(os.getpid(), 9))
+
+bundle, data, output = map(Path, sys.argv[1:4])
+last = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+evaluate(Bundle.load(bundle), open_dataset(data), Request({request}), output, Doomed())
 """
 
 
@@ -194,21 +199,13 @@ def test_killed_run_goes_on_and_answers_each_image_once(
     data.write_text("".join(f"{name},{truth}\n" for name, _, truth in many))
     output, answers = tmp_path / "e.json", tmp_path / "e.json.answers"
     code = UNDER_WAY.format(request="batch=2, threads=1")
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, varied_bundle.folder, data, output], cwd=ROOT
-    )
-    while not answers.exists() or answers.stat().st_size < 20_000:
-        assert child.poll() is None
-        time.sleep(0.001)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    command = [sys.executable, "-c", code, varied_bundle.folder, data, output]
+    killed = subprocess.run([*command, str(len(many) // 2)], cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
     before = answers.read_bytes()
     assert 0 < before.count(b"\n") - 1 < len(many)
     whole = run(varied_bundle, data, tmp_path / "whole.json")
-    again = subprocess.run(
-        [sys.executable, "-c", code, varied_bundle.folder, data, output],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+    again = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     taken = before.count(b"\n") - 1
     assert f"going on after {taken} images" in again.stderr
     assert f"{len(many) - taken} images" in again.stderr
@@ -248,8 +245,8 @@ def test_output_that_cannot_be_written_is_told_before_the_work(varied_bundle, da
 PEAK = (
     UNDER_WAY
     + """
-import resource
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+from runtime.benchmark.timing import peak_mib
+print(peak_mib())
 """
 )
 
@@ -267,7 +264,7 @@ def test_memory_does_not_grow_with_the_images(varied_bundle, drawn, tmp_path):
             [sys.executable, "-c", code, *arguments],
             cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-        return json.loads(child.stdout) / 1024
+        return float(child.stdout)
 
     # As float32, 6,000 images would be 18 MiB. Paths, labels and answers are below 5.
     assert peak_mib(6064) - peak_mib(64) < 12

@@ -82,5 +82,5 @@ def start_server():
 @pytest.fixture(scope="session")
 def server(tiny_bundle):
     """Return a server of the tiny bundle that tests share."""
-    with running(f"tiny={tiny_bundle.folder}", "--max-body-mib", "4", "--time-limit-s", "2") as one:
+    with running(f"tiny={tiny_bundle.folder}", "--max-body-mib", "4") as one:
         yield one

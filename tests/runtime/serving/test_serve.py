@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
+import select
 import shutil
 import signal
 import socket
@@ -112,7 +113,7 @@ def test_start_is_told_in_one_json_document(tiny_bundle):
         lines = iter(process.stdout.readline, "}\n")
         document = json.loads("".join(lines) + "}")
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=60)[1]
     assert document["models"] == {"a": ["fp32"], "b": ["fp32"]}
     assert document["url"].startswith("http://0.0.0.0:")
     assert process.returncode == 0
@@ -158,45 +159,47 @@ def test_no_answer_is_lost_or_anothers_however_many_ask(start_server, tiny_bundl
 
 def wait_until_admitted(server, images):
     line = f'admitted_images{{model="tiny",version="fp32"}} {images}.0'
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while line not in server.ask("/metrics")[2].decode():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def test_full_queue_is_503_at_once_with_retry_after(start_server, tiny_bundle):
-    options = ["--batch", 4, "--queue", 4, "--latency-budget-ms", 5000]
+    # Whoever asks has no patience for the budget: what is answered was not held back.
+    options = ["--batch", 4, "--queue", 4, "--latency-budget-ms", 60_000]
     with (
         start_server(f"tiny={tiny_bundle.folder}", *options) as server,
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
         held_back = pool.submit(server.ask, INFER, *binary_request(random_images(3)))
         wait_until_admitted(server, 3)
-        start = time.monotonic()
         status, headers, answer = server.ask(INFER, *binary_request(random_images(2, side=500)))
         assert status == 503
         assert int(headers["Retry-After"]) >= 1
         assert json.loads(answer)["error"].startswith("3 images wait already, 2 more would be ")
         assert server.ask(INFER, *binary_request(random_images(1)))[0] == 200  # the batch is full
         assert held_back.result()[0] == 200
-        assert time.monotonic() - start < 4
 
 
-def raw(server, data):
-    """Send bytes and return all that comes back until the server hangs up."""
-    with socket.create_connection(server.address, timeout=20) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+def connect(server):
+    return socket.create_connection(server.address, timeout=60)
+
+
+def hear(connection, last=None):
+    """Return what comes until that, or until the server hangs up, which may be while one sends."""
+    heard = b""
+    with contextlib.suppress(ConnectionError):
+        while not (last and heard.endswith(last)) and (piece := connection.recv(65536)):
+            heard += piece
+    return heard
 
 
 def test_two_gigabytes_are_refused_before_they_come(server):
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {2 << 30}\r\n\r\n".encode()
-    with socket.create_connection(server.address, timeout=20) as connection:
+    with connect(server) as connection:
         connection.sendall(head + bytes(1000))
-        answer = b""
-        while b"}" not in answer:
-            answer += connection.recv(65536)
+        answer = hear(connection, b"}")
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'{"error":"the body is too large; expected at most 4 MiB"}' in answer
     assert still_answers(server)
@@ -205,37 +208,46 @@ def test_two_gigabytes_are_refused_before_they_come(server):
 def test_two_gigabytes_in_chunks_are_refused_when_they_exceed_the_limit(server):
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
-    answer, sent = b"", 0
-    with socket.create_connection(server.address, timeout=20) as connection:
+    sent = 0
+    with connect(server) as connection:
         connection.sendall(head)
-        connection.settimeout(0.01)
-        while not answer and sent < 2 << 10:
-            with contextlib.suppress(TimeoutError):
-                connection.settimeout(20)
+        with contextlib.suppress(ConnectionError):  # it hung up on what is too much
+            while sent < 2 << 10 and not select.select([connection], [], [], 0.01)[0]:
                 connection.sendall(chunk)
                 sent += 1
-                connection.settimeout(0.01)
-                answer = connection.recv(65536)
+        answer = hear(connection, b"}")
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert sent < 100
+    assert 4 <= sent < 100
     assert still_answers(server)
 
 
-def test_slow_loris_is_hung_up_on_and_nobody_else_waits(server):
-    slow = [socket.create_connection(server.address, timeout=20) for _ in range(50)]
-    for number, connection in enumerate(slow):
+def begin_slowly(server):
+    """Begin fifty requests and go on with none: every other one lacks the end of its head."""
+    slow = []
+    for number in range(50):
         head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\n"
-        if number % 2:  # the head, too slowly; the body, too slowly
+        if number % 2:
             head += "Content-Length: 1000\r\n\r\nx"
-        connection.sendall(head.encode())
-    start = time.monotonic()
-    assert still_answers(server)
-    assert time.monotonic() - start < 1
-    ends = []
-    for connection in slow:
-        with connection:
-            ends.append(connection.recv(65536))
-    assert time.monotonic() - start < 6
+        slow.append(connect(server))
+        slow[-1].sendall(head.encode())
+    return slow
+
+
+def test_nobody_waits_for_those_who_send_slowly(server):
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connection) for connection in begin_slowly(server)]
+        assert still_answers(server)
+        assert select.select(slow, [], [], 0)[0] == []  # none was hung up on for that
+
+
+def test_slow_loris_is_hung_up_on(start_server, tiny_bundle):
+    with start_server(f"tiny={tiny_bundle.folder}", "--time-limit-s", 2) as server:
+        ends = []
+        for connection in begin_slowly(server):
+            with connection:
+                connection.settimeout(20)  # the limit is 30 where none is given
+                ends.append(connection.recv(65536))
+        assert still_answers(server)
     assert all(answer == b"" for answer in ends[::2])
     assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in ends[1::2])
 
@@ -252,7 +264,11 @@ def test_slow_loris_is_hung_up_on_and_nobody_else_waits(server):
     ],
 )
 def test_broken_request_harms_nobody(server, data):
-    answer = raw(server, data)
+    with connect(server) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        answer = hear(connection)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert still_answers(server)
 
@@ -263,7 +279,7 @@ def test_client_that_leaves_early_harms_nobody(server):
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
     for sent in (head.encode() + body, head.encode() + body[:-1], head.encode()):
         for _ in range(4):
-            with socket.create_connection(server.address) as connection:
+            with connect(server) as connection:
                 connection.sendall(sent)
     assert still_answers(server)
     wait_until_admitted(server, 0)
@@ -271,8 +287,9 @@ def test_client_that_leaves_early_harms_nobody(server):
 
 def test_images_too_large_for_the_model_fail_alone_in_a_batch_they_share(start_server, tiny_bundle):
     sound, absurd = random_images(1), np.full((1, 3, 16, 16), 3e38, np.float32)
+    options = ["--batch", 2, "--latency-budget-ms", 60_000]
     with (
-        start_server(f"tiny={tiny_bundle.folder}", "--latency-budget-ms", "700") as server,
+        start_server(f"tiny={tiny_bundle.folder}", *options) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         asked = [pool.submit(server.ask, INFER, *binary_request(i)) for i in (absurd, sound)]
@@ -323,21 +340,27 @@ def test_token_is_asked_of_everyone_but_those_who_ask_for_health(
 # Ending and reloading
 
 
+def wait_until_refused(server):
+    with contextlib.suppress(ConnectionError):  # or reset, by a server that just stops listening
+        while server.process.poll() is None:
+            connect(server).close()
+
+
 def test_sigterm_answers_what_was_accepted_and_takes_no_more(start_server, tiny_bundle):
     images = random_images(1)
     expected = open_runner(tiny_bundle, threads=1).logits(images).ravel()
     with (
-        start_server(f"tiny={tiny_bundle.folder}", "--latency-budget-ms", 2000) as server,
+        start_server(f"tiny={tiny_bundle.folder}", "--latency-budget-ms", 5000) as server,
         concurrent.futures.ThreadPoolExecutor(6) as pool,
     ):
         asked = [pool.submit(server.ask, INFER, *binary_request(images)) for _ in range(6)]
         wait_until_admitted(server, 6)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_refused(server)
         assert not any(answer.done() for answer in asked)
-        status, said = server.stop()
         answers = [answer.result() for answer in asked]
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(server.address)
-    assert status == 0
+        _, said = server.process.communicate(timeout=60)
+    assert server.process.returncode == 0
     assert said.splitlines()[-1] == "stopped; all that was accepted is answered"
     for code, _, answer in answers:
         assert code == 200
@@ -394,8 +417,10 @@ def test_reloading_under_load_fails_no_request(start_server, publish_tiny, tiny_
         old = first_logits(server.ask(INFER, body, headers)[2])
         new = open_runner(publish_tiny(tiny_folder, seed=5), threads=1).logits(images).ravel()
 
+        deadline = time.monotonic() + 60
+
         def ask_until_new(_):
-            for _ in range(2000):
+            while time.monotonic() < deadline:
                 status, _, answer = server.ask(INFER, body, headers)
                 assert status == 200
                 given = first_logits(answer)
