@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from export.opsets import OPSETS
 from runtime.command_line import split_words
 from runtime.engines.profile import MOST_VALUES
 from runtime.errors import BackendMissingError, OptionError
@@ -43,7 +44,7 @@ Tensorrt = Annotated[bool, typer.Option("--tensorrt", help="Build with TensorRT;
 EdgeName = Annotated[
     str, typer.Option(metavar="KIND", help="Pack for a device: jetson, rtx or generic.")
 ]
-Opset = Annotated[int, typer.Option(min=18, max=23, help="ONNX opset.")]
+Opset = Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1], help="ONNX opset.")]
 Static = Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")]
 Input = Annotated[str, typer.Option(help="float32, normalised; or pixels: uint8, uint8-nhwc.")]
 Precisions = Annotated[

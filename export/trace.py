@@ -1,9 +1,8 @@
 """Traces a classifier into an ONNX graph; the only caller of torch.onnx.export.
 
 The exporter is asked for the plain graph (optimize=False): simplification belongs to one place,
-simplify, or its tests would test nothing. Nodes and the values they make are renamed after the
-modules they came from (`layer3.0.conv2`), so that whatever is said about the graph later is said in
-the model's own names, and the exporter's metadata, which holds paths of this machine, is dropped.
+simplify, or its tests would test nothing. The exporter's metadata, which holds paths of this
+machine, is dropped once nodes have their names from it.
 
 A graph for all sizes comes by one of two ways. Symbols for batch, height and width can be traced
 through the module; more than half of the time then goes into their algebra. Or numbers are traced,
@@ -15,11 +14,9 @@ first, and symbols where that proof fails. Either way the sizes are run over the
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gc
 import importlib.metadata
-import itertools
 import warnings
 from collections.abc import Iterator
 
@@ -29,26 +26,19 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass, ShapeInferenceP
 from onnxscript.optimizer import fold_constants
 
 from export.load import Classifier
+from export.name_after_modules import name_after_modules
+from export.opsets import DEFAULT_OPSET, OPSETS
 from export.standardize import standardize
 from runtime.errors import BackendError, OptionError, TraceError
 
 __all__ = [
-    "DEFAULT_OPSET",
     "INPUT_NAME",
-    "OPSETS",
     "trace",
     "trace_static",
     "trace_symbolically",
 ]
 
 INPUT_NAME = "images"
-
-DEFAULT_OPSET = 18
-"""What torch's exporter writes without a conversion, and what TensorRT 10.3 (JetPack 6) and ONNX
-Runtime 1.14 and later read."""
-
-OPSETS = range(18, 24)
-"""What torch's exporter can write and ONNX Runtime runs; each is tested."""
 
 # Wrong batch-norm fusion: torchvision's ResNet-18 fell to 0 % top-1.
 _WRONG_ONNXSCRIPT = frozenset(f"0.5.{patch}" for patch in range(7))
@@ -127,7 +117,7 @@ def _export(
         ) from error
     assert program is not None  # only with f=..., which is not used here
     graph = program.model
-    _name_after_modules(graph.graph)
+    name_after_modules(graph.graph)
     return ClearMetadataAndDocStringPass()(graph).model
 
 
@@ -178,35 +168,6 @@ def _quiet_and_unhurried() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _name_after_modules(graph: ir.Graph) -> None:
-    taken = {value.name for value in (*graph.inputs, *graph.outputs, *graph.initializers.values())}
-    # Floats first: the integers that only compute shapes must not take a layer's name.
-    for node in sorted(graph, key=lambda node: node.outputs[0].dtype != ir.DataType.FLOAT):
-        stem = _module_name(node)
-        copies = itertools.count(1)
-        name = stem
-        while name in taken:
-            name = f"{stem}_{next(copies)}"
-        taken.add(name)
-        node.name = name
-        for index, value in enumerate(node.outputs):
-            if not value.is_graph_output():
-                value.name = name if index == 0 else f"{name}:{index}"
-
-
-def _module_name(node: ir.Node) -> str:
-    """Return `layer1.0.conv1` for a layer's node, `layer1.0.add` for an operation in a block."""
-    operator = node.op_type.lower()
-    try:
-        scopes = ast.literal_eval(node.metadata_props["pkg.torch.onnx.name_scopes"])
-        kinds = ast.literal_eval(node.metadata_props["pkg.torch.onnx.class_hierarchy"])
-        module, kind = scopes[-2], kinds[-2]
-    except (KeyError, IndexError, ValueError, SyntaxError):
-        return operator
-    is_layer = kind.startswith("torch.nn.modules.") and ".container." not in kind
-    return module if is_layer and module else f"{module}.{operator}".lstrip(".")
 
 
 def _check_shapes(graph: ir.Model, classifier: Classifier, sizes: list[str]) -> None:

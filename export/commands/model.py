@@ -22,6 +22,7 @@ from export.arguments import (
     require_extra,
 )
 from export.load_arguments import LoadArguments
+from export.opsets import DEFAULT_OPSET
 from export.variants.arguments import VARIANT_WORDS, PrecisionArguments
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments, TimingCache
 from runtime.errors import OptionError
@@ -47,7 +48,7 @@ def model(
         Path | None, typer.Option(help="The bundle's folder.  [default: artifacts/NAME]")
     ] = None,
     load: LoadArguments,
-    opset: Opset = 18,
+    opset: Opset = DEFAULT_OPSET,
     static: Static = "",
     input: Input = "float32",
     parity_budget: Annotated[

@@ -26,6 +26,7 @@ from export.arguments import (
     require_extra,
 )
 from export.load_options import LoadOptions
+from export.opsets import DEFAULT_OPSET
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
@@ -47,7 +48,7 @@ def plan(
     edge: EdgeName = "",
     tensorrt: Tensorrt = False,
     engines: EngineArguments,
-    opset: Opset = 18,
+    opset: Opset = DEFAULT_OPSET,
     static: Static = "",
     input: Input = "float32",
     json: Json = False,
