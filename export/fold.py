@@ -22,7 +22,7 @@ from collections import Counter
 import torch
 from torch import fx, nn
 
-from export.load import Classifier
+from export.classifier import Classifier
 
 __all__ = ["fold", "fold_batchnorm"]
 

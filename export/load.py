@@ -36,7 +36,7 @@ from runtime.errors import CheckpointError, OptionError
 from runtime.manifest import WeightsInfo
 from runtime.read_labels import read_labels
 
-__all__ = ["Classifier", "LoadOptions", "load"]
+__all__ = ["load"]
 
 _AS_IT_COMES = LoadOptions()
 

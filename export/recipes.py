@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from export.load import Classifier
+from export.classifier import Classifier
 from export.simplify import Simplification, Simplifier
 from export.trace import trace, trace_static
 from runtime.terminal import Screen

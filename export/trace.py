@@ -25,7 +25,7 @@ import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass, ShapeInferencePass
 from onnxscript.optimizer import fold_constants
 
-from export.load import Classifier
+from export.classifier import Classifier
 from export.name_after_modules import name_after_modules
 from export.opsets import DEFAULT_OPSET, OPSETS
 from export.standardize import standardize

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from export.classifier import Classifier
 from export.delivery.input_shape import input_shape
 from export.delivery.order import Order
 from export.delivery.pack import Content, pack, stamp
 from export.fold import fold
-from export.load import Classifier, load
+from export.load import load
 from export.models.count import count_macs, count_parameters
 from export.parity.answers import Answers
 from export.parity.check import Check, check

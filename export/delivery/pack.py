@@ -13,8 +13,8 @@ import onnx_ir as ir
 import onnxruntime
 
 from calibration.ranges_file import RANGES_FILE
+from export.classifier import Classifier
 from export.delivery.describe_variant import describe_variant
-from export.load import Classifier
 from export.parity.check import Check
 from export.parity.truths import Truth
 from export.variants.made import MadeVariant

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import torch
 
-from export.load import Classifier
+from export.classifier import Classifier
 from export.parity.truths import Case, Truth, answer
 from export.reference import TorchRunner
 from runtime.errors import DeployError, TraceError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx
 import onnx_ir as ir
 
-from export.load import Classifier
+from export.classifier import Classifier
 from export.parity.answers import Answers
 from export.parity.compare import FLOAT32_TOLERANCE, compare
 from export.parity.compare_weights import compare_weights

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.load import Classifier
+from export.classifier import Classifier
 from export.parity.truths import Case
 from runtime.image_spec import CHANNEL_AXES
 from runtime.open_image import open_image

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import nn
 
-from export.load import Classifier
+from export.classifier import Classifier
 from export.pixels import normalisation
 from runtime.image_spec import ImageSpec
 

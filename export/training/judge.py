@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from export.checkpoint import read_checkpoint, write_checkpoint
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.training.batches import plain_batches
 from export.training.data import DataSet
 from export.training.photographs import Photographs

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from export.load import LoadOptions
+from export.load_options import LoadOptions
 from export.training.augment import AUGMENTATIONS
 from export.training.recipes import RECIPES, Pace
 from export.training.schedule import SCHEDULES

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from export.load import Classifier, LoadOptions, load
+from export.classifier import Classifier
+from export.load import load
+from export.load_options import LoadOptions
 from export.models.resnet import ResNet
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from calibration.images import ImageFile
-from export.load import Classifier
+from export.classifier import Classifier
 from export.variants.bench import Bench
 from export.variants.cause import Cause, Diagnosis, name_causes, takes_half_away
 from export.variants.evaluation import Evaluation

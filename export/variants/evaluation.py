@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from calibration.images import ImageFile, choose_images
 from calibration.survey import FEWEST
 from calibration.take_evenly import take_evenly
-from export.load import Classifier
+from export.classifier import Classifier
 from export.samples import sample_images
 from export.variants.order import PrecisionOrder
 from runtime.errors import ImageError, OptionError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from calibration.resume import batch_size
-from export.load import Classifier
+from export.classifier import Classifier
 from export.reference import TorchRunner
 from export.variants.evaluation import Evaluation, read_evaluation
 from export.variants.made import MadeVariant

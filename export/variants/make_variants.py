@@ -15,7 +15,7 @@ from calibration.keys import DataKey, ModelKey
 from calibration.ranges_file import RangesFile
 from calibration.resume import batch_size
 from calibration.show import calibration_warnings
-from export.load import Classifier
+from export.classifier import Classifier
 from export.quantization.placement import TENSORRT, Placement
 from export.samples import sample_images
 from export.variants.cause import Diagnosis

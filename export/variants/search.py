@@ -12,7 +12,7 @@ import numpy as np
 
 from calibration.images import ImageFile, choose_images
 from calibration.resume import batch_size
-from export.load import Classifier
+from export.classifier import Classifier
 from export.quantization.placement import Placement
 from export.variants.evaluation import Evaluation, read_evaluation, true_classes
 from export.variants.find_float_nodes import FloatNodes, Trial, find_float_nodes

@@ -11,7 +11,8 @@ from calibration.equalize import equalize, measure_peaks
 from calibration.measure import measure
 from calibration.order import Order
 from export.fold import fold
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.quantization.placement import TENSORRT, head
 from export.quantize import quantize
 from export.recipes import float32

@@ -3,7 +3,8 @@
 import pytest
 
 from export.fold import fold
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.trace import trace, trace_symbolically
 
 

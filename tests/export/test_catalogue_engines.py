@@ -8,7 +8,8 @@ from calibration.tap import activations
 from export.build import build
 from export.fold import fold
 from export.halve import halve
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.quantization.placement import TENSORRT, head
 from export.quantize import quantize
 from export.simplify import Simplifier

@@ -98,7 +98,8 @@ def test_the_list_shows_every_family_and_cuts_nothing(capsys):
 @pytest.fixture(scope="module")
 def digits_weights():
     """The embedded weights by the names of this project."""
-    from export.load import LoadOptions, load
+    from export.load import load
+    from export.load_options import LoadOptions
 
     return load("resnet20-digits", LoadOptions()).module.state_dict()
 
@@ -264,7 +265,8 @@ def test_a_failed_verdict_is_status_1_and_publishes_nothing(tmp_path, capsys):
     import torch
 
     from export.checkpoint import read_checkpoint
-    from export.load import LoadOptions, load
+    from export.load import load
+    from export.load_options import LoadOptions
 
     module = load("resnet20-digits", LoadOptions()).module
     weights = {name: value.clone() for name, value in module.state_dict().items()}

@@ -14,7 +14,8 @@ from torchvision.models import Weights
 from torchvision.transforms._presets import ImageClassification
 
 from export.checkpoint import TrainedModel, write_checkpoint
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.models.imagenet import locate
 from export.samples import sample_images

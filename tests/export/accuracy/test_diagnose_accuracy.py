@@ -11,7 +11,8 @@ from PIL import Image
 from export.accuracy.diagnose_accuracy import diagnose_accuracy
 from export.accuracy.show import summarize
 from export.cli import main
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import open_dataset
 from runtime.terminal import Screen

@@ -8,7 +8,8 @@ from torch import nn
 
 from export.accuracy.trained_statistics import training_distances
 from export.accuracy.view import View
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from runtime.errors import ImageError
 
 

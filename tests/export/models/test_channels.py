@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from export.load import Classifier, LoadOptions, load
+from export.classifier import Classifier
+from export.load import load
+from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.models.channels import for_channels, port_stem
 from runtime.errors import CheckpointError, OptionError

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torchvision
 
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from runtime.errors import (
     BackendMissingError,
     CheckpointError,

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from export.cli import main
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.samples import sample_images
 from runtime.cli import main as runtime_main
 from runtime.errors import OptionError

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from export.checkpoint import read_checkpoint, write_checkpoint
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.training.find_data import find_data
 from export.training.finetune import finetune

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from export.load import LoadOptions
+from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.models.sources import WEIGHTS_FOLDER
 from export.training.start import Start, start

@@ -174,7 +174,8 @@ def test_broken_images_among_good_ones_are_named_and_skipped(
 def test_a_model_with_nan_weights_is_refused(scans, tmp_path, capsys):
     import torch
 
-    from export.load import LoadOptions, load
+    from export.load import load
+    from export.load_options import LoadOptions
 
     weights = load("resnet20-digits", LoadOptions()).module.state_dict()
     weights["layer2.0.conv1.weight"] = torch.full_like(weights["layer2.0.conv1.weight"], torch.nan)
@@ -313,7 +314,8 @@ def uneven_weights(tmp_path):
     """The digits' weights with one channel of a block 4,096 times as large, and as much undone."""
     import torch
 
-    from export.load import LoadOptions, load
+    from export.load import load
+    from export.load_options import LoadOptions
 
     weights = load("resnet20-digits", LoadOptions()).module.state_dict()
     weights["layer2.1.bn1.weight"][5] *= 4096

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from export.checkpoint import TrainedModel, write_checkpoint
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.models.catalogue import find
 from export.weights.inspect_checkpoint import Inspection, inspect_checkpoint
 from runtime.errors import CheckpointError

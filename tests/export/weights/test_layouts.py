@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export.load import LoadOptions, load
+from export.load import load
+from export.load_options import LoadOptions
 from export.weights.layouts import rename
 from runtime.errors import CheckpointError
 
