@@ -1,13 +1,11 @@
 """Quantizes a float32 graph to int8 for one target, with the ranges that were measured.
 
     an activation x     q = clip(round(x / s) + z)      one scale s and zero point z for the tensor
-    a weight w          q = clip(round(w / s[c]))       one scale for each output channel c
-    a bias b            q = round(b / (s s[c]))         int32, where the target wants it
+    weights and bias    see export.quantization.quantize_weights
 
 What was x is then (q - z) s. Where a pair of QuantizeLinear and DequantizeLinear stands, and who
-reads it, is the placement's to say. Weights are stored as integers, with their DequantizeLinear.
-Values that an operator only moves (MaxPool, Pad, Flatten) share the scale of where they came from,
-so that it can move the integers.
+reads it, is the placement's to say. Values that an operator only moves (MaxPool, Pad, Flatten)
+share the scale of where they came from, so that it can move the integers.
 
 ONNX Runtime takes `DequantizeLinear, Conv, QuantizeLinear` for a wish to have the Conv in integers,
 and quantizes its float weights by itself. A node that stays in float between quantized tensors
@@ -17,29 +15,18 @@ therefore reads them through a fence, the greater of each value and the least fl
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.ranges import ActivationRanges, Range
 from export.quantization.placement import MOVING, WEIGHTED, Pairs, Placement
+from export.quantization.quantize_weights import quantize_weights
 from export.quantization.weight_scales import WeightScales, clip_nothing
 from runtime.errors import OptionError
 
 __all__ = ["quantize"]
-
-_FINEST = 2.0**-12
-"""Least scale of a channel, as a share of the tensor's largest. A channel whose weights are smaller
-yet gives what is far below the step of its output's one scale; and float16 holds this scale."""
-
-_INPUTS = ("input", "weight", "bias")
-"""Of Conv and Gemm, by index."""
-
-_LARGEST_BIAS = 2.0**30
-"""Half of int32's range; the other half is the sum's of products."""
 
 
 def quantize(
@@ -84,7 +71,7 @@ def quantize(
         if placement.fenced and node.name in keep_float:
             _fence(result.graph, node)
         elif node.op_type in WEIGHTED and node.name not in keep_float:
-            _quantize_weights(result.graph, node, placement, weight_scales)
+            quantize_weights(result.graph, node, placement, weight_scales)
     return RemoveUnusedNodesPass()(result).model
 
 
@@ -167,72 +154,6 @@ def _fence(graph: ir.Graph, node: ir.Node) -> None:
             node.replace_input_with(index, fenced)
             graph.insert_before(node, tape.nodes)
             _register(graph, tape)
-
-
-def _quantize_weights(
-    graph: ir.Graph, node: ir.Node, placement: Placement, weight_scales: WeightScales
-) -> None:
-    axis = 1 if node.op_type == "Gemm" and not node.attributes.get_int("transB", 0) else 0
-    weights = np.moveaxis(_constant(node.inputs[1]), axis, 0)
-    rows = weights.reshape(len(weights), -1)
-    scales = _not_too_small(weight_scales(rows, placement.largest_weight))
-    if placement.integer_bias and len(node.inputs) > 2:
-        bias, input_scale = _constant(node.inputs[2]), _constant(_pair_scale(node.inputs[0]))
-        scales = np.maximum(scales, np.abs(bias) / (input_scale * _LARGEST_BIAS))
-        fine = input_scale * scales.astype(np.float32)
-        _store(graph, node, 2, np.rint(bias / fine).astype(np.int32), fine.astype(np.float32), 0)
-    steps = scales.astype(np.float32)
-    integers = np.rint(rows / steps[:, None].astype(np.float64)).reshape(weights.shape)
-    integers = np.clip(integers, -placement.largest_weight, placement.largest_weight)
-    _store(graph, node, 1, np.moveaxis(integers, 0, axis).astype(np.int8), steps, axis)
-
-
-def _not_too_small(scales: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the scales, none of them 0 and none far below the largest."""
-    largest = float(scales.max(initial=0.0))
-    return np.maximum(scales, _FINEST * largest) if largest else np.ones_like(scales)
-
-
-def _pair_scale(value: ir.Value | None) -> ir.Value | None:
-    node = value.producer() if value is not None else None
-    assert node is not None  # every quantized input comes out of a DequantizeLinear
-    return node.inputs[1]
-
-
-def _constant(value: ir.Value | None) -> NDArray[np.float64]:
-    tensor = ir.convenience.get_const_tensor(value) if value is not None else None
-    if tensor is None:
-        raise OptionError(
-            f"'{value and value.name}' is not a constant; expected weights that are stored in the "
-            "graph: simplify it first"
-        )
-    return tensor.numpy().astype(np.float64)
-
-
-def _store(
-    graph: ir.Graph,
-    node: ir.Node,
-    index: int,
-    integers: NDArray[np.signedinteger[Any]],
-    scales: NDArray[np.float32],
-    axis: int,
-) -> None:
-    """Let the node read integers, dequantized, in the place of an input."""
-    name, tape = f"{node.name}.{_INPUTS[index]}", ir.tape.Tape()
-    parameters = [
-        tape.initializer(ir.tensor(integers, name=f"{name}.quantized")),
-        tape.initializer(ir.tensor(scales, name=f"{name}.scale")),
-        tape.initializer(
-            ir.tensor(np.zeros(scales.shape, integers.dtype), name=f"{name}.zero_point")
-        ),
-    ]
-    floats = ir.val(f"{name}.dequantized", ir.DataType.FLOAT, integers.shape)
-    tape.op(
-        "DequantizeLinear", parameters, {"axis": axis}, name=f"{name}.dequantize", output=floats
-    )
-    node.replace_input_with(index, floats)
-    graph.insert_before(node, tape.nodes)
-    _register(graph, tape)
 
 
 def _register(graph: ir.Graph, tape: ir.tape.Tape) -> None:
