@@ -26,7 +26,7 @@ from export.recipes import float32, float32_static
 from export.samples import sample_images
 from export.simplify import Simplification
 from export.variants.check_kept import check_kept
-from export.variants.evaluation import choose_evaluation
+from export.variants.choose_evaluation import choose_evaluation
 from export.variants.made import Form
 from export.variants.make_variants import Task, Variants, make_variants
 from export.variants.raise_failures import raise_failures

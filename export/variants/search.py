@@ -14,7 +14,8 @@ from calibration.images import ImageFile, choose_images
 from calibration.resume import batch_size
 from export.classifier import Classifier
 from export.quantization.placement import Placement
-from export.variants.evaluation import Evaluation, read_evaluation, true_classes
+from export.variants.choose_evaluation import true_classes
+from export.variants.evaluation import Evaluation, read_evaluation
 from export.variants.find_float_nodes import FloatNodes, Trial, find_float_nodes
 from export.variants.make_int8 import Int8Recipe
 from export.variants.order import PrecisionOrder
