@@ -16,10 +16,11 @@ import numpy as np
 from torch import nn
 
 from export.accuracy.batch_statistics import BatchStatistics
+from export.accuracy.case import Case
 from export.accuracy.looks import Answerer, Look, Looks
 from export.accuracy.normalised_runner import NormalisedRunner
+from export.accuracy.plan_treatments import MODULE, Treatment
 from export.accuracy.result import Cause, Diagnosis, Trial
-from export.accuracy.treatments import MODULE, Case, Treatment
 from export.accuracy.view import View
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import Dataset

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from calibration.probe import Probe
+from export.accuracy.case import Case
 from export.accuracy.looks import Look, Looks
 from export.accuracy.plan_changes import Change
+from export.accuracy.plan_treatments import Treatment
 from export.accuracy.result import Trial
 from export.accuracy.trained_statistics import training_distances
-from export.accuracy.treatments import Case, Treatment
 from export.accuracy.view import View
 from export.variants.evaluation import UNKNOWN, Evaluation, spread
 from runtime.image_spec import ImageSpec

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.take_evenly import take_evenly
 from export.accuracy.gallery import read_planes, statistics
-from export.accuracy.label_orders import Classes, apply_order, learned_order, usual_orders
+from export.accuracy.label_orders import Classes, apply_order
 from export.accuracy.looks import UNSEEN, Look, Looks
-from export.accuracy.plan_changes import Statistics, plan_changes
+from export.accuracy.plan_changes import Statistics
+from export.accuracy.plan_treatments import MODULE, Treatment, plan_orders, plan_views
 from export.accuracy.result import Cause, Trial
 from export.verdict.gates import drop_interval
 from runtime.errors import ImageError
@@ -20,36 +21,15 @@ from runtime.evaluation.statistics import p_worse, wilson
 from runtime.share import Share
 from runtime.terminal import Screen
 
-__all__ = ["MODULE", "Case", "Treatment"]
+__all__ = ["Case"]
 
 SAMPLE = 96
 """Images that everything is tried on. A change shows that sets 15 right and none wrong."""
 KEPT = 5
 """Views at most that are tried on all images."""
-MODULE = "module"
-"""The answerer that normalises with the statistics of each batch."""
-
 _AS_GOOD = 0.05
 """Two changes are told apart by a p-value below this."""
 _CERTAINLY_WORSE = 0.01
-_SHOWN_LABELS = 12
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Treatment:
-    """What is done with an image to get its class."""
-
-    kind: str = ""
-    """What is wrong if it helps, as of `Change`."""
-    name: str = ""
-    cure: str = ""
-    look: Look
-    order: Classes | None = None
-    """For each answer of the model the class it means; None if they are the same."""
-    learned: Classes | None = None
-    """The classes of all images, where the order was learned from some for the others."""
-    measured: bool = False
-    """It rests on numbers of these very images; another one that is as good goes before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +71,9 @@ class Case:
         self, base: Treatment, own: Statistics, title: str
     ) -> list[tuple[Trial, Treatment]]:
         """Return every change that is worth a try on top of the base, in the order of the plan."""
-        treatments = self._plan_views(base, own)
+        treatments = plan_views(
+            base, own, fixed_size=self.fixed_size, by_batch=MODULE in self.looks.answerers
+        )
         looks = {base.look: None, **{each.look: None for each in treatments}}
         sample = self._sample()
         rest = sorted(set(range(len(self.truths))) - set(sample))
@@ -100,7 +82,8 @@ class Case:
             self.looks.look(tuple(looks), sample, advance)
             kept = self._promising(base, treatments)
             self.looks.look([base.look, *kept], rest, advance)
-        treatments += self._plan_orders(base)
+        answers = self.looks.answers[base.look]
+        treatments += plan_orders(base, self.labels, self.classes, answers, self.truths)
         count = len(treatments)
         return [(self._compare(base, each, count), each) for each in treatments]
 
@@ -125,58 +108,6 @@ class Case:
         answers = self._answers(treatment)[self._seen(treatment)]
         counts = np.bincount(np.maximum(answers, 0), minlength=self.classes)
         return int(counts.argmax()), float(counts.max() / max(1, len(answers)))
-
-    def _plan_views(self, base: Treatment, own: Statistics) -> list[Treatment]:
-        planned = plan_changes(base.look.view, own, fixed_size=self.fixed_size)
-        treatments = [
-            Treatment(
-                kind=change.kind,
-                name=change.name,
-                cure=change.cure,
-                look=replace(base.look, view=change.view),
-                order=base.order,
-                measured=change.measured,
-            )
-            for change in planned
-        ]
-        if MODULE in self.looks.answerers and not base.look.answerer:
-            cure = "measure the BatchNorm statistics anew on training images, then export again"
-            treatments.append(
-                Treatment(
-                    name="BatchNorm by the statistics of each batch",
-                    cure=cure,
-                    look=replace(base.look, answerer=MODULE),
-                    order=base.order,
-                )
-            )
-        return treatments
-
-    def _plan_orders(self, base: Treatment) -> Iterator[Treatment]:
-        if base.order is not None:
-            return
-        for name, order in usual_orders(self.labels, self.classes):
-            yield Treatment(name=name, cure=self._relabel(order), look=base.look, order=order)
-        answers = self.looks.answers[base.look]
-        seen = np.flatnonzero(answers != UNSEEN)
-        found = learned_order(answers[seen], self.truths[seen], self.classes)
-        if found is not None:
-            learned = np.full_like(answers, UNSEEN)
-            learned[seen] = found[1]
-            yield Treatment(
-                name="labels in the order the answers tell",
-                cure=self._relabel(found[0]),
-                look=base.look,
-                order=found[0],
-                learned=learned,
-                measured=True,
-            )
-
-    def _relabel(self, order: Classes) -> str:
-        if not self.labels:
-            return "label the data, or the model, by the other order"
-        lines = [self.labels[index] for index in order[:_SHOWN_LABELS]]
-        more = " ..." if self.classes > _SHOWN_LABELS else ""
-        return f"export again with --labels, a file of the lines: {', '.join(lines)}{more}"
 
     def _sample(self) -> list[int]:
         return take_evenly(range(len(self.truths)), SAMPLE)
