@@ -16,7 +16,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -80,9 +80,9 @@ def load_foreign(name: str, wish: Wish) -> Foreign:
     module = made.module.float().cpu().eval().requires_grad_(requires_grad=False)
     if made.origin == "random" and wish.weights not in ("", "random"):
         _read_weights(module, Path(wish.weights), name, wish)
-        made = Foreign(**{**vars(made), "origin": "file", "detail": Path(wish.weights).name})
+        made = replace(made, origin="file", detail=Path(wish.weights).name)
     classes = _count_classes(module, made, name)
-    return Foreign(**{**vars(made), "module": module, "classes": classes})
+    return replace(made, module=module, classes=classes)
 
 
 def _from_torchvision(name: str, rest: str, wish: Wish) -> Foreign:
@@ -153,7 +153,7 @@ def _from_timm(name: str, rest: str, wish: Wish) -> Foreign:
     )
     made = _random(module, image, wish.channels or 3, wish)
     if pretrained:
-        return Foreign(**{**vars(made), "origin": "imagenet", "detail": f"timm, {rest}"})
+        return replace(made, origin="imagenet", detail=f"timm, {rest}")
     return made
 
 
