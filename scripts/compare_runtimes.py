@@ -6,7 +6,8 @@
     OpenVINO          that file, in float32; "OpenVINO default" in what it chooses itself, which is
                       bfloat16 where a processor has it
     OpenVINO NNCF     that file quantized by NNCF, which lies in another environment: --nncf-python
-    ours              every variant of the bundle, through the runner that verifies it
+    ours              every variant of the bundle, through the runner that verifies it; and again
+                      "on openvino", ONNX Runtime's provider, where that is installed
 
 Each in a process of its own, all on as many threads, all on the same random images. They take turns
 window by window, as `python -m runtime bench` does, so that a drifting machine favours none.
@@ -16,6 +17,8 @@ Memory is the resident peak at that batch. Ratios are ours / theirs; below 1 is 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import json
 import statistics
 import subprocess
@@ -35,8 +38,9 @@ from runtime.benchmark.machine import describe_machine
 from runtime.benchmark.show import describe
 from runtime.benchmark.take_turns import Rule, take_turns
 from runtime.benchmark.timing import Pace
+from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
-from runtime.errors import BackendError, DeployError
+from runtime.errors import BackendError, DeployError, ProviderError
 from runtime.table import text_table
 
 HERE = Path(__file__).parent
@@ -49,6 +53,8 @@ CONTESTANTS = (
     "OpenVINO NNCF",
 )
 """As run_peer.py knows them."""
+PROVIDERS = ("cpu", "openvino")
+"""What our own variants run on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +133,15 @@ def compare(
                 children.append((name, held.enter_context(Child(name, command)), False))
             except BackendError as error:
                 absent.append(str(error))
-        for name in manifest.variants:
-            subject = {"bundle": str(folder), "name": name, "threads": threads}
-            command = [sys.executable, "-m", "runtime.benchmark.worker", json.dumps(subject)]
-            children.append((f"ours, {name}", held.enter_context(Child(name, command)), True))
+        for provider, name in itertools.product(PROVIDERS, manifest.variants):
+            subject = Subject(bundle=str(folder), name=name, provider=provider, threads=threads)
+            words = json.dumps(dataclasses.asdict(subject))
+            command = [sys.executable, "-m", "runtime.benchmark.worker", words]
+            shown = f"ours, {name}" if provider == "cpu" else f"ours, {name} on {provider}"
+            try:
+                children.append((shown, held.enter_context(Child(shown, command)), True))
+            except ProviderError as error:
+                absent.append(str(error))
         for batch in sorted(batches):
             rows += _race(children, manifest.pixels, [batch, *_image(bundle)], batch)
     return rows, absent
