@@ -62,6 +62,13 @@ def contents(folder):
     return {bundle.read(path) for path in bundle.manifest.files}
 
 
+def published(destination):
+    """Return which bundle stands there, by the hash of a file; None where none does."""
+    with contextlib.suppress(FileNotFoundError):  # before the first, or in a replaced folder
+        manifest = json.loads((destination / "manifest.json").read_bytes())
+        return manifest["files"]["parity.json"]["sha256"]
+
+
 def staged(parent):
     return [path.name for path in parent.glob(".bundle-*")]
 
@@ -226,7 +233,7 @@ def small_disk(tmp_path):
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     yield folder
-    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)  # whoever else looks into it
 
 
 def test_full_disk_is_one_line_and_the_old_bundle_stays(publish_tiny, small_disk):
@@ -245,13 +252,15 @@ def test_killed_at_any_moment_the_old_bundle_or_the_new_one_stands(start_publish
     destination = tmp_path / "tiny"
     interrupted, seen = 0, set()
     for round_number in range(200):
+        before = published(destination)
         child = start_publisher(destination, first=1000 * round_number)
-        if round_number % 4:  # most of the kills come close to the moment that counts
+        if round_number % 4 == 0:  # some bundles come through
+            while published(destination) == before:
+                assert child.poll() is None
+        if round_number % 2:  # half of the kills come close to the moment that counts
             while not list(tmp_path.glob(".bundle-*/bundle/manifest.json")):
                 assert child.poll() is None
-            time.sleep(rng.uniform(0, 0.01))
-        else:
-            time.sleep(rng.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, 0.01))
         child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
         interrupted += bool(staged(tmp_path))
@@ -286,17 +295,13 @@ def test_two_writers_at_once_never_mix_and_never_disturb_each_other(start_publis
     destination = tmp_path / "tiny"
     children = [start_publisher(destination, first=0), start_publisher(destination, first=10**6)]
     seen = set()
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
-        with contextlib.suppress(FileNotFoundError):  # before the first, or in a replaced folder
-            manifest = json.loads((destination / "manifest.json").read_bytes())
-            seen.add(manifest["files"]["parity.json"]["sha256"])
-    assert [child.poll() for child in children] == [None, None]  # neither stumbled
+    while len(seen) < 30:
+        seen.add(published(destination))
+        assert [child.poll() for child in children] == [None, None]  # neither stumbled
     for child in children:
         child.kill()
         child.wait()
     assert len(contents(destination)) == 1
-    assert len(seen) > 3
 
 
 def test_living_writer_keeps_its_staging_folder(start_publisher, publish_tiny, tmp_path):
@@ -320,9 +325,9 @@ def test_living_writer_keeps_its_staging_folder(start_publisher, publish_tiny, t
 
 
 def test_failing_call_leaves_no_descriptor_open(publish_tiny, tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         with pytest.raises(BundleError):
             publish_tiny(tmp_path / ("x" * 256))
     publish_tiny(tmp_path / "tiny")
-    assert len(os.listdir("/proc/self/fd")) == before
+    open_files = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
+    assert not [path for path in open_files if path.startswith(str(tmp_path))]
