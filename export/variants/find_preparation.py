@@ -132,7 +132,12 @@ def _by_training(model: Model, judged: Evaluation) -> Preparation | None:
     if not as_given > nearest + _FAR:
         return None
     as_good = [each for each in others if each[1] < nearest + _AS_NEAR]
-    change, nats = min(as_good, key=lambda each: (each[0].measured, each[1]))
+    # Of several kinds the first of the plan: what scales values explains them more simply than a
+    # crop. Numbers of these very images fit them whatever is wrong, so they come last.
+    told = [each for each in as_good if not each[0].measured] or as_good
+    change, nats = min(
+        (each for each in told if each[0].kind == told[0][0].kind), key=lambda each: each[1]
+    )
     evidence = (
         f"its BatchNorm was trained on values {as_given:.2f} nats from those it is given, and "
         f"{nats:.2f} from these"

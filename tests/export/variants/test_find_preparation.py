@@ -61,6 +61,13 @@ def test_what_images_do_not_tell_apart_is_told_together(model, scans):
     assert found.as_good == ("the images' own mean and std",)
 
 
+def test_a_scale_is_named_before_a_crop_that_would_undo_it_as_well(model, judged):
+    unlike = prepared(model, mean=(0.3,), std=(0.3,))
+    found = find_preparation(unlike, judged, QUIET)
+    assert found.kind == "wrong normalisation"
+    assert any(other.startswith("wrong crop: ") for other in found.as_good)
+
+
 class _Normalising(nn.Module):
     """A module that normalises images itself."""
 
