@@ -7,32 +7,11 @@ import pytest
 
 from calibration.choose import choose
 from calibration.emulate_nodes import emulate_nodes, quantizable
-from calibration.measure import measure
 from calibration.sensitivity.cut import cut, take
-from export.fold import fold
 from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
-from export.recipes import float32
-from export.samples import sample_images
-from runtime.open_image import load_image
-from runtime.terminal import Screen
 
 PLACEMENTS = pytest.mark.parametrize("placement", [TENSORRT, ONNXRUNTIME], ids=lambda p: p.name)
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, Screen(quiet=True)).graph
-
-
-@pytest.fixture(scope="module")
-def images(digits):
-    return np.stack([load_image(path, digits.image) for path in sample_images("digits")])
-
-
-@pytest.fixture(scope="module")
-def measurement(simplified, images):
-    return measure(simplified, [images])
 
 
 def run(graph, images):

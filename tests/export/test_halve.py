@@ -4,20 +4,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from export.fold import fold
 from export.halve import halve, unsafe_nodes
-from export.recipes import float32
 from export.trace import trace
 from runtime.errors import DeployError
 from runtime.onnx_runner import OnnxRunner
-from runtime.terminal import Screen
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 1, 13, 9), dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, Screen(quiet=True)).graph
 
 
 def run(graph):

@@ -7,25 +7,17 @@ import pytest
 from calibration.choose import choose
 from calibration.measure import measure
 from export.build import build
-from export.fold import fold
 from export.halve import halve
 from export.pixels import fold_normalisation, normalise_inside
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
-from export.recipes import float32
 from export.samples import sample_images
 from runtime.engines.options import EngineOptions
 from runtime.engines.profile import parse_profile
 from runtime.errors import OptionError
 from runtime.open_image import load_image
-from runtime.terminal import Screen
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, Screen(quiet=True)).graph
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,16 @@ import torch
 
 from calibration.choose import choose
 from calibration.measure import measure
-from export.fold import fold
 from export.halve import halve
 from export.pixels import fold_normalisation, normalise_inside
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantization.read_back import optimized_operators
 from export.quantize import quantize
-from export.recipes import float32
 from export.samples import sample_images
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES, ImageSpec
 from runtime.open_image import open_image
 from runtime.preprocess import preprocess
-from runtime.terminal import Screen
 
 PLACEMENTS = (TENSORRT, ONNXRUNTIME)
 PHOTOGRAPHS = ImageSpec(
@@ -79,11 +76,6 @@ def photographs():
     )
     images = [preprocess(open_image(p), as_they_are) for p in sample_images("photographs")]
     return np.stack(images).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, Screen(quiet=True)).graph
 
 
 @pytest.fixture(scope="module")

@@ -7,33 +7,12 @@ import onnxruntime
 import pytest
 
 from calibration.choose import choose
-from calibration.measure import measure
-from export.fold import fold
 from export.quantization.check_quantized import check_quantized
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantization.weight_scales import clip_nothing, least_error
 from export.quantize import quantize
-from export.recipes import float32
-from export.samples import sample_images
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner
-from runtime.open_image import load_image
-from runtime.terminal import Screen
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, Screen(quiet=True)).graph
-
-
-@pytest.fixture(scope="module")
-def images(digits):
-    return np.stack([load_image(path, digits.image) for path in sample_images("digits")])
-
-
-@pytest.fixture(scope="module")
-def measurement(simplified, images):
-    return measure(simplified, [images])
 
 
 def serialize(graph):

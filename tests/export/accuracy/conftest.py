@@ -6,7 +6,6 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from export.cli import main
 from runtime.bundle import Bundle
@@ -28,16 +27,10 @@ def digits_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def scans(tmp_path_factory):
+def scans(write_scans, tmp_path_factory):
     """A folder for each digit, with 150 scans that were never trained on."""
-    folder = tmp_path_factory.mktemp("scans")
-    data = load_digits()
-    held_out = np.random.default_rng(0).permutation(len(data.target))[:150]
-    for index in held_out:
-        path = folder / str(data.target[index]) / f"{index}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.rint(data.images[index] * 255 / 16).astype(np.uint8)).save(path)
-    return folder
+    held_out = np.random.default_rng(0).permutation(1797)[:150]
+    return write_scans(tmp_path_factory.mktemp("scans"), held_out)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What is not laid out for ONNX Runtime's integer kernels is refused by the name of its node."""
 
-import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 
@@ -25,31 +23,20 @@ classifier (float[batch, 4, height, width] images) => (float[batch, 4, h, w] log
 """
 
 
-def graph(text):
-    model = onnx.parser.parse_model(text)
-    values = np.random.default_rng(0).integers(-127, 128, (4, 4, 1, 1)).astype(np.int8)
-    kept = [each for each in model.graph.initializer if each.name != "weights"]
-    model.graph.ClearField("initializer")
-    model.graph.initializer.extend([*kept, onnx.numpy_helper.from_array(values, "weights")])
-    for node in model.graph.node:
-        node.name = f"conv1.{node.output[0]}"
-    return ir.from_proto(model)
+def operators(graph):
+    return optimized_operators(ir.to_proto(graph).SerializeToString())
 
 
-def operators(text):
-    return optimized_operators(ir.to_proto(graph(text)).SerializeToString())
-
-
-def test_a_graph_that_is_quantized_for_onnxruntime_passes():
-    check_cpu_graph(graph(QUANTIZED))
+def test_a_graph_that_is_quantized_for_onnxruntime_passes(graph_of):
+    check_cpu_graph(graph_of(QUANTIZED))
 
 
 def test_a_graph_that_is_not_quantized_passes(digits_graph):
     check_cpu_graph(digits_graph)
 
 
-def test_a_layer_without_a_bias_passes():
-    check_cpu_graph(graph(QUANTIZED.replace("Conv(x, w, b)", "Conv(x, w)")))
+def test_a_layer_without_a_bias_passes(graph_of):
+    check_cpu_graph(graph_of(QUANTIZED.replace("Conv(x, w, b)", "Conv(x, w)")))
 
 
 @pytest.mark.parametrize(
@@ -66,39 +53,39 @@ def test_a_layer_without_a_bias_passes():
         ("{0.25, 0.5,", "{0.25, -0.5,", r"'conv1.w' .* has the scale -0.5"),
     ],
 )
-def test_what_is_not_laid_out_for_onnxruntime_is_refused_by_its_node(old, new, message):
+def test_what_is_not_laid_out_for_onnxruntime_is_refused_by_its_node(old, new, message, graph_of):
     assert old in QUANTIZED
     with pytest.raises(OptionError, match=message) as refused:
-        check_cpu_graph(graph(QUANTIZED.replace(old, new)))
+        check_cpu_graph(graph_of(QUANTIZED.replace(old, new)))
     assert "\n" not in str(refused.value)
 
 
-def test_a_layer_that_stays_in_float_may_read_what_others_read_as_integers():
+def test_a_layer_that_stays_in_float_may_read_what_others_read_as_integers(graph_of):
     plain = "float[4, 4, 1, 1] plain = {" + ", ".join(["1"] * 16) + "}, int32[4] integers"
     text = QUANTIZED.replace("int32[4] integers", plain)
-    check_cpu_graph(graph(text.replace("(x, w, b)", "(x, plain, float_bias)")))
+    check_cpu_graph(graph_of(text.replace("(x, w, b)", "(x, plain, float_bias)")))
     pair = "p = QuantizeLinear(y, scale, zero)\n logits = DequantizeLinear(p, scale, zero)"
     wish = f"y = Conv(x, plain, float_bias)\n {pair}"
     with pytest.raises(OptionError, match=r"'conv1.y' .* weights other than int8"):
-        check_cpu_graph(graph(text.replace("logits = Conv(x, w, b)", wish)))
+        check_cpu_graph(graph_of(text.replace("logits = Conv(x, w, b)", wish)))
 
 
-def test_weights_that_stay_in_float_are_refused():
+def test_weights_that_stay_in_float_are_refused(graph_of):
     text = QUANTIZED.replace("int32[4] integers", "float[4, 4, 1, 1] plain, int32[4] integers")
     weights = ", ".join(["1"] * 16)
     text = text.replace("plain,", f"plain = {{{weights}}},").replace("(x, w, b)", "(x, plain, b)")
     with pytest.raises(OptionError, match=r"'conv1.logits' .* weights other than int8"):
-        check_cpu_graph(graph(text))
+        check_cpu_graph(graph_of(text))
 
 
-def test_what_is_refused_here_onnxruntime_would_run_in_float():
+def test_what_is_refused_here_onnxruntime_would_run_in_float(graph_of):
     pair = "p = QuantizeLinear(y, wide, middle)\n logits = DequantizeLinear(p, wide, middle)"
     text = QUANTIZED.replace("logits = Conv(x, w, b)", f"y = Conv(x, w, b)\n {pair}")
     text = text.replace("<float scale", "<float wide = {50}, uint8 middle = {128}, float scale")
     other = text.replace("0.125, 0.25,", "0.125, 25.0,")
-    check_cpu_graph(graph(text))
-    assert operators(text)["QLinearConv"] == 1
+    check_cpu_graph(graph_of(text))
+    assert operators(graph_of(text))["QLinearConv"] == 1
     with pytest.raises(OptionError, match="a bias of its own scale"):
-        check_cpu_graph(graph(other))
-    assert operators(other)["QLinearConv"] == 0
-    assert operators(other)["Conv"] == 1
+        check_cpu_graph(graph_of(other))
+    assert operators(graph_of(other))["QLinearConv"] == 0
+    assert operators(graph_of(other))["Conv"] == 1

@@ -1,5 +1,3 @@
-import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 
@@ -22,20 +20,8 @@ classifier (float[batch, 4, height, width] images) => (float[batch, 4, h, w] log
 """
 
 
-def graph(text):
-    model = onnx.parser.parse_model(text)
-    rng = np.random.default_rng(0)
-    values = rng.integers(-127, 128, (4, 4, 1, 1)).astype(np.int8)
-    kept = [each for each in model.graph.initializer if each.name != "weights"]
-    model.graph.ClearField("initializer")
-    model.graph.initializer.extend([*kept, onnx.numpy_helper.from_array(values, "weights")])
-    for node in model.graph.node:
-        node.name = f"conv1.{node.output[0]}"
-    return ir.from_proto(model)
-
-
-def test_a_graph_that_is_quantized_for_tensorrt_passes():
-    check_quantized(graph(QUANTIZED))
+def test_a_graph_that_is_quantized_for_tensorrt_passes(graph_of):
+    check_quantized(graph_of(QUANTIZED))
 
 
 def test_a_graph_that_is_not_quantized_passes(resnet18_graph):
@@ -53,19 +39,19 @@ def test_a_graph_that_is_not_quantized_passes(resnet18_graph):
         ("(q, scale, zero)", "(q, scales, zeros)", r"'conv1.x' .* 4 scales for the images"),
     ],
 )
-def test_what_tensorrt_misreads_is_refused_by_the_name_of_its_node(old, new, message):
+def test_what_tensorrt_misreads_is_refused_by_the_name_of_its_node(old, new, message, graph_of):
     assert old in QUANTIZED
     with pytest.raises(OptionError, match=message):
-        check_quantized(graph(QUANTIZED.replace(old, new)))
+        check_quantized(graph_of(QUANTIZED.replace(old, new)))
 
 
-def test_an_integer_bias_is_refused():
+def test_an_integer_bias_is_refused(graph_of):
     text = QUANTIZED.replace("float[4] bias", "int32[4] none = {0, 0, 0, 0}, int32[4] integers")
     text = text.replace(
         "logits = ", "bias = DequantizeLinear<axis = 0>(integers, scales, none)\n logits = "
     )
     with pytest.raises(OptionError, match=r"'conv1.bias' .* int32 values, as of a quantized bias"):
-        check_quantized(graph(text))
+        check_quantized(graph_of(text))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +66,12 @@ def test_an_integer_bias_is_refused():
         ),
     ],
 )
-def test_what_is_refused_here_tensorrt_would_refuse_later(old, new, message):
+def test_what_is_refused_here_tensorrt_would_refuse_later(old, new, message, graph_of):
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra 'rtx'")
     options = EngineOptions(flavour="tensorrt_rtx", profiles=(parse_profile("1:2:4", 4, 8),))
-    assert build(ir.to_proto(graph(QUANTIZED)).SerializeToString(), options)
+    assert build(ir.to_proto(graph_of(QUANTIZED)).SerializeToString(), options)
     assert old in QUANTIZED
-    refused = graph(QUANTIZED.replace(old, new))
+    refused = graph_of(QUANTIZED.replace(old, new))
     with pytest.raises(OptionError):
         check_quantized(refused)
     with pytest.raises(EngineError, match=message):

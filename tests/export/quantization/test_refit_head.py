@@ -8,7 +8,6 @@ from sklearn.datasets import load_digits
 
 from calibration.choose import choose
 from calibration.measure import measure
-from export.fold import fold
 from export.halve import halve
 from export.pixels import normalise_inside
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
@@ -18,9 +17,7 @@ from export.quantization.refit_head import (
     refit_head,
 )
 from export.quantize import quantize
-from export.recipes import float32
 from runtime.errors import OptionError
-from runtime.terminal import Screen
 
 PLACEMENTS = (TENSORRT, ONNXRUNTIME)
 
@@ -42,11 +39,6 @@ def logits(graph, features):
     weight, bias = (value.const_value.numpy().astype(np.float64) for value in gemm.inputs[1:])
     weights = weight if gemm.attributes.get_int("transB", 0) else weight.T
     return features.astype(np.float64) @ weights.T + bias
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, Screen(quiet=True)).graph
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from PIL import Image
-from sklearn.datasets import load_digits
 
 from export.cli import main
 from export.release.diff import diff
@@ -33,14 +31,9 @@ def older(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def scans(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scans")
-    data = load_digits()
-    for index in np.random.default_rng(0).permutation(len(data.target))[:100]:
-        path = folder / str(data.target[index]) / f"{index}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.rint(data.images[index] * 255 / 16).astype(np.uint8)).save(path)
-    return folder
+def scans(write_scans, tmp_path_factory):
+    chosen = np.random.default_rng(0).permutation(1797)[:100]
+    return write_scans(tmp_path_factory.mktemp("scans"), chosen)
 
 
 @pytest.fixture

@@ -5,31 +5,10 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from sklearn.datasets import load_digits
 
 from export.cli import main
-from export.fold import fold
-from export.recipes import float32
 from runtime.bundle import Bundle
-from runtime.terminal import Screen
-
-
-@pytest.fixture(scope="session")
-def write_scans():
-    """Writes some of the UCI digits, a folder a class."""
-    data = load_digits()
-
-    def write(folder: Path, numbers, change=lambda scan: scan) -> Path:
-        for number in numbers:
-            scan = np.rint(change(data.images[number]) * 255 / 16).astype(np.uint8)
-            (folder / str(data.target[number])).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(scan).save(folder / str(data.target[number]) / f"{number:04}.png")
-        return folder
-
-    return write
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +55,3 @@ def replace_model(published, tmp_path):
         return Bundle.load(folder)
 
     return replace
-
-
-@pytest.fixture(scope="session")
-def simplified(digits):
-    """The digits classifier as a simplified float32 graph."""
-    return float32(fold(digits), 18, Screen(quiet=True)).graph

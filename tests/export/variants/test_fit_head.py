@@ -10,22 +10,15 @@ from sklearn.datasets import load_digits
 from calibration.choose import choose
 from calibration.images import choose_images
 from calibration.measure import measure
-from export.fold import fold
 from export.pixels import fold_normalisation
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
 from export.quantize import quantize
-from export.recipes import float32
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form
 from runtime.open_image import load_image
 from runtime.terminal import Screen
 
 QUIET = Screen(quiet=True)
-
-
-@pytest.fixture(scope="module")
-def simplified(digits):
-    return float32(fold(digits), 18, QUIET).graph
 
 
 @pytest.fixture(scope="module")
