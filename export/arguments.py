@@ -11,7 +11,8 @@ import typer
 from export.opsets import OPSETS
 from runtime.command_line import split_words
 from runtime.engines.profile import MOST_VALUES
-from runtime.errors import BackendMissingError, OptionError
+from runtime.errors import OptionError
+from runtime.require_packages import require_packages
 
 __all__ = [
     "PRECISIONS",
@@ -61,18 +62,18 @@ PRECISION_WORDS = {
 }
 """What stands behind --precision."""
 
+_PACKAGES = ("torch", "onnx", "onnx_ir", "onnxscript", "onnxsim", "safetensors")
+
 _LAYOUTS = {"float32": "", "uint8": "NCHW", "uint8-nhwc": "NHWC"}
 
 
 def require_extra() -> None:
-    """Say in one line what to install, where only the base install is at hand."""
-    import importlib.util
+    """Say in one line what to install, where only the base install is at hand.
 
-    for module in ("torch", "onnx", "onnx_ir", "onnxscript", "onnxsim", "safetensors"):
-        if importlib.util.find_spec(module) is None:
-            raise BackendMissingError(
-                f"export needs the package '{module}'. Run: pip install 'resnet-deploy[export]'"
-            )
+    Raises:
+        BackendMissingError: naming the first package that is missing.
+    """
+    require_packages("export", _PACKAGES, "export")
 
 
 def parse_precisions(joined: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from calibration.require_extra import require_extra
+from runtime.require_packages import require_packages
 from runtime.terminal import Screen
 
 __all__ = ["ranges"]
@@ -32,7 +32,7 @@ def ranges(
 
     A run that was killed goes on where it stood when it is started again.
     """
-    require_extra()
+    require_packages("this", ("onnx", "onnx_ir"), "export")
     from calibration.order import Order
     from runtime.bundle import Bundle
     from runtime.publishing.replace_file import check_replaceable

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from calibration.require_extra import require_extra
+from runtime.require_packages import require_packages
 from runtime.terminal import Screen
 
 __all__ = ["sensitivity"]
@@ -34,7 +34,7 @@ def sensitivity(
     Ranges are those in the bundle, or of BUNDLE.ranges.json. Where there are none that are of this
     model, they are measured on the same folder and written there.
     """
-    require_extra(("onnx", "onnx_ir", *(("matplotlib",) if plot else ())))
+    require_packages("this", ("onnx", "onnx_ir", *(("matplotlib",) if plot else ())), "export")
     from calibration.sensitivity.order import Order
     from runtime.bundle import Bundle
 

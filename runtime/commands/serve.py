@@ -15,6 +15,8 @@ __all__ = ["serve"]
 
 WORD_LISTS = {"--variant": NAMES}
 
+_PACKAGES = ("starlette", "uvicorn", "prometheus_client", "python_multipart")
+
 
 def serve(
     bundles: Annotated[
@@ -80,11 +82,11 @@ def serve(
     SIGTERM stops it when all that was accepted is answered; SIGHUP loads changed bundles.
     """
     from runtime.errors import OptionError
-    from runtime.serving.require import require_extra
+    from runtime.require_packages import require_packages
 
     if not ray and (replicas, replica_cores, address) != ("1:1", 1.0, ""):
         raise OptionError("--replicas, --replica-cores and --address are of Ray; add --ray")
-    require_extra()
+    require_packages("serve", _PACKAGES, "serve")
     from runtime.serving.models import Order, parse_sources
     from runtime.serving.open_model import Backend
     from runtime.serving.options import BatchOptions, Limits
