@@ -8,7 +8,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from runtime.bundle import Bundle
 from runtime.image_spec import CHANNEL_AXES
-from runtime.onnx_files.self_contained import check_self_contained
+from runtime.onnx_files.check_self_contained import check_self_contained
 
 __all__ = ["read_graph"]
 

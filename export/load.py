@@ -28,7 +28,7 @@ from export.models.heads import attach_head
 from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.models.sources import Source, open_source, open_unnamed
-from export.prepare import prepare_image
+from export.prepare_image import prepare_image
 from export.weights.check_weights import WORDS
 from export.weights.diagnose import MisfitError
 from export.weights.identify import build_for, nearest

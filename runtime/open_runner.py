@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
-from runtime.onnx_files.self_contained import check_self_contained
+from runtime.onnx_files.check_self_contained import check_self_contained
 from runtime.providers import PROVIDERS
 from runtime.snapshot import Snapshot
 from runtime.vnni import CPUINFO, PLACED_FOR_VNNI, saturation_note

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from calibration.ranges_file import RANGES_FILE
 from export.delivery.edge import Edge
-from export.delivery.wheel import make_wheel
+from export.delivery.make_wheel import make_wheel
 from runtime.building.orders import EngineOrder, EngineRequest, order_engines
 from runtime.building.timing_cache import TIMINGS
 from runtime.building.trtexec import trtexec_command

@@ -21,7 +21,7 @@ from export.models.catalogue import find
 from export.models.channels import for_channels
 from export.models.count import count_macs, count_parameters
 from export.pixels import INPUT_NAME as PIXELS_NAME
-from export.prepare import prepare_image
+from export.prepare_image import prepare_image
 from export.trace import INPUT_NAME as IMAGES_NAME
 from runtime.building.orders import EngineOrder, EngineRequest, order_engines
 from runtime.building.preflight import Machine, Preflight, look_around, preflight

@@ -22,7 +22,7 @@ from export.reference import TorchRunner
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from runtime.feed import fill_batch, fixed_batch
-from runtime.onnx_files.self_contained import check_self_contained
+from runtime.onnx_files.check_self_contained import check_self_contained
 from runtime.open_runner import open_runner
 
 __all__ = ["Sides", "read_variant"]

@@ -9,9 +9,9 @@ from calibration.ranges_file import RANGES_FILE, RangesFile
 from export.report.content import Facts
 from export.verdict.verdict import Evidence
 from runtime.bundle import Bundle
+from runtime.installed_tools import installed_tools
 from runtime.manifest import MANIFEST_FILE
 from runtime.schema import from_json
-from runtime.tools import installed_tools
 
 __all__ = ["provenance"]
 

@@ -18,8 +18,8 @@ from runtime.benchmark.plan import Plan
 from runtime.benchmark.take_turns import RULE, Rule, Timed, take_turns
 from runtime.benchmark.timing import Pace
 from runtime.bundle import Bundle
+from runtime.installed_tools import installed_tools
 from runtime.terminal import Screen
-from runtime.tools import installed_tools
 
 __all__ = ["bench"]
 

@@ -23,7 +23,7 @@ from runtime.evaluation.document import (
     VariantResult,
 )
 from runtime.evaluation.statistics import calibration_bins, calibration_error, p_worse, wilson
-from runtime.tools import installed_tools
+from runtime.installed_tools import installed_tools
 
 __all__ = ["Subject", "summarize"]
 

@@ -31,8 +31,8 @@ from starlette.types import ASGIApp
 from runtime.errors import ImageError, RequestError
 from runtime.serving.body import read_body
 from runtime.serving.classify_upload import classify_upload
+from runtime.serving.doorkeeper import Doorkeeper
 from runtime.serving.encode_answer import encode_answer
-from runtime.serving.guard import Guard
 from runtime.serving.handlers import CLIENT_LEFT, HANDLERS
 from runtime.serving.metrics import CONTENT_TYPE, Metrics
 from runtime.serving.models import Models, Version
@@ -76,7 +76,7 @@ def build_application(models: Models, limits: Limits, metrics: Metrics, token: s
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    return Guard(application, limits, metrics, token)
+    return Doorkeeper(application, limits, metrics, token)
 
 
 def _routes(endpoints: _Endpoints) -> list[Route]:

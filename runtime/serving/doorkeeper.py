@@ -1,4 +1,4 @@
-"""Guard: stands before the application and lets in what is allowed, in size, time and number.
+"""Doorkeeper: stands before the application and lets in what is allowed, in size, time and number.
 
     no or a wrong token                          401, the body is not read
     a Content-Length beyond the limit            413, the body is not read
@@ -26,7 +26,7 @@ from runtime.serving.metrics import Metrics
 from runtime.serving.options import Limits
 from runtime.serving.respond import refuse
 
-__all__ = ["Guard"]
+__all__ = ["Doorkeeper"]
 
 OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")
 """What needs no token: the empty page, and what a load balancer asks."""
@@ -38,7 +38,7 @@ _BODIES = 8
 
 
 @dataclass
-class Guard:
+class Doorkeeper:
     """An ASGI application that passes on what is within the limits."""
 
     application: ASGIApp
@@ -88,14 +88,16 @@ class Guard:
 
 
 class _Passage:
-    """One request on its way through the guard."""
+    """One request on its way past the doorkeeper."""
 
-    def __init__(self, guard: Guard, headers: Headers, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, doorkeeper: Doorkeeper, headers: Headers, receive: Receive, send: Send
+    ) -> None:
         self.received = 0
-        self._guard = guard
+        self._doorkeeper = doorkeeper
         self._receive = receive
         self._send = send
-        self._deadline = anyio.current_time() + guard.limits.seconds
+        self._deadline = anyio.current_time() + doorkeeper.limits.seconds
         bodiless = "transfer-encoding" not in headers
         self._complete = bodiless and headers.get("content-length", "0") == "0"
         # It sends nothing before it is told to go on, which it is by the first `receive`.
@@ -111,20 +113,20 @@ class _Passage:
                 message = await self._receive()
         except TimeoutError:
             self._too_slow = True
-            seconds = self._guard.limits.seconds
+            seconds = self._doorkeeper.limits.seconds
             raise RequestError(408, f"the body did not arrive within {seconds:g} s") from None
         self._complete = not message.get("more_body", False)
         size = len(message.get("body", b""))
         self.received += size
-        self._guard.hold(size)
-        if self.received > self._guard.limits.body_bytes:
-            raise self._guard.too_large()
+        self._doorkeeper.hold(size)
+        if self.received > self._doorkeeper.limits.body_bytes:
+            raise self._doorkeeper.too_large()
         return message
 
     async def send(self, message: Message) -> None:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
-            self._guard.metrics.responses.labels(str(message["status"])).inc()
+            self._doorkeeper.metrics.responses.labels(str(message["status"])).inc()
             if not self._complete:
                 headers = [*message.get("headers", []), (b"connection", b"close")]
                 message = {**message, "headers": headers}
@@ -136,7 +138,7 @@ class _Passage:
 
     async def _send_in_time(self, message: Message) -> None:
         try:
-            with anyio.fail_after(self._guard.limits.seconds):
+            with anyio.fail_after(self._doorkeeper.limits.seconds):
                 await self._send(message)
         except TimeoutError:
             raise ClientDisconnect from None  # it does not read; what it left unread is dropped

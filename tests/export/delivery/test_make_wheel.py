@@ -8,7 +8,7 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
-from export.delivery.wheel import make_wheel
+from export.delivery.make_wheel import make_wheel
 
 
 def test_the_same_installation_gives_the_same_wheel():

@@ -6,8 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from runtime.errors import BundleError
+from runtime.onnx_files.check_self_contained import check_self_contained
 from runtime.onnx_files.protobuf import encode_bytes, encode_varint
-from runtime.onnx_files.self_contained import check_self_contained
 
 
 def outside(name="w"):
