@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runtime.runner import Images
 
-__all__ = ["EQUIVALENCE_GAP", "FedRunner", "find_difference"]
+__all__ = ["FedRunner", "find_difference"]
 
 EQUIVALENCE_GAP = 1e-4
 """Largest difference of an output before and after, as a share of its largest value. Reordering

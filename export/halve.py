@@ -24,7 +24,7 @@ from calibration.probe import Probe
 from runtime.errors import OptionError
 from runtime.runner import Images
 
-__all__ = ["LARGEST", "SMALLEST", "halve", "unsafe_nodes"]
+__all__ = ["halve", "unsafe_nodes"]
 
 LARGEST = 3e4
 """Largest activation that is left to float16: other images may bring twice as much, and float16

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runtime.errors import OptionError
 
-__all__ = ["HEADS", "LAWS", "MAX_CHANNELS", "MAX_CLASSES", "WAYS", "LoadOptions"]
+__all__ = ["HEADS", "LAWS", "MAX_CHANNELS", "MAX_CLASSES", "LoadOptions"]
 
 MAX_CLASSES = 100_000
 MAX_CHANNELS = 1024

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runtime.building.orders import EngineRequest
 from runtime.errors import OptionError
 
-__all__ = ["EDGES", "Edge", "device_request", "find_edge"]
+__all__ = ["Edge", "device_request", "find_edge"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ from export.divergence.listen import Listener
 from export.divergence.places import Place
 from export.divergence.show_images import Shown
 
-__all__ = ["CLOSEST_DB", "FARTHEST_DB", "Depth", "decibel", "measure_depth"]
+__all__ = ["CLOSEST_DB", "Depth", "decibel", "measure_depth"]
 
 CLOSEST_DB = 300.0
 """Stands for equality, which has no decibel: float64 itself rounds at 310."""

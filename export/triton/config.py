@@ -21,7 +21,7 @@ from runtime.errors import OptionError
 from runtime.onnx_files.metadata_props import metadata_props
 from runtime.schema import from_json
 
-__all__ = ["LABELS_FILE", "ServeOptions", "Served", "describe"]
+__all__ = ["ServeOptions", "Served", "describe"]
 
 LABELS_FILE = "labels.txt"
 

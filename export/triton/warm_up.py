@@ -9,7 +9,7 @@ from export.triton.shapes import TYPES, Shapes
 from runtime.bundle import Bundle
 from runtime.onnx_files.tensor import read_tensor
 
-__all__ = ["WARM_UP_FOLDER", "warm_up"]
+__all__ = ["warm_up"]
 
 WARM_UP_FOLDER = "warmup"
 """Where Triton looks for `input_data_file`."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from calibration.images import ImageFile
     from calibration.order import Order
 
-__all__ = ["AUTOMATIC", "RESTS", "PrecisionOrder"]
+__all__ = ["PrecisionOrder"]
 
 RESTS = ("fp32", "fp16")
 AUTOMATIC = "auto"

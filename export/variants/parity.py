@@ -27,7 +27,7 @@ from runtime.judgement import Judgement
 from runtime.onnx_runner import OnnxRunner
 from runtime.open_runner import PLACED_FOR_TENSORRT
 
-__all__ = ["DEVICE_MULTIPLE", "VariantParity", "compare_variant", "golden_tolerances"]
+__all__ = ["VariantParity", "compare_variant", "golden_tolerances"]
 
 DEVICE_MULTIPLE = {"float16": 4.0, "int8": 2.0}
 """How many times its error here a variant may be off elsewhere. ONNX Runtime rounds to float16

@@ -9,7 +9,7 @@ from export.verdict.gates import FAIL, PASS, TOLD, WARN
 from export.verdict.read_gates import SpeedGate
 from runtime.benchmark.document import Benchmark, Measurement
 
-__all__ = ["QUANTIZED_HERE", "check_speed", "smallest_batch"]
+__all__ = ["check_speed", "smallest_batch"]
 
 QUANTIZED_HERE = "int8.cpu"
 """The variant that is made to be fast on this kind of processor; fp16 and int8.trt are not, and

@@ -19,7 +19,7 @@ from runtime.schema import from_json
 if TYPE_CHECKING:
     from runtime.tensorrt_runner import TensorRtRunner
 
-__all__ = ["COMPILED", "find_engine", "open_engine", "read_bundled_engine"]
+__all__ = ["find_engine", "open_engine", "read_bundled_engine"]
 
 COMPILED = ".compiled"
 """The ending of what TensorRT-RTX keeps beside a loose engine."""

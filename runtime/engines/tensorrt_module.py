@@ -24,7 +24,7 @@ from runtime.errors import BackendMissingError, EngineError, OptionError
 if TYPE_CHECKING:
     import tensorrt
 
-__all__ = ["EXTRAS", "OLDEST_TENSORRT", "TensorRt", "load_tensorrt"]
+__all__ = ["EXTRAS", "TensorRt", "load_tensorrt"]
 
 EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
 """The flavours, by the module's name, and the extra of this project that installs each."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from runtime.errors import BundleError
 from runtime.runner import Logits
 
-__all__ = ["TOP", "AnswerFile", "Answers", "top_classes"]
+__all__ = ["AnswerFile", "Answers", "top_classes"]
 
 TOP = 5
 """Classes that are kept of each answer."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from runtime.errors import OptionError
 from runtime.read_file import read_file
 
-__all__ = ["TOKEN_VARIABLE", "read_token"]
+__all__ = ["read_token"]
 
 TOKEN_VARIABLE = "RESNET_DEPLOY_TOKEN"
 
