@@ -77,7 +77,11 @@ def require_extra() -> None:
 
 
 def parse_precisions(joined: str) -> tuple[str, ...]:
-    """Return the precisions that --precision names."""
+    """Return the precisions that --precision names.
+
+    Raises:
+        OptionError: if one is none of PRECISIONS, or there is none.
+    """
     words = split_words(joined)
     unknown = [word for word in words if word not in PRECISIONS]
     if unknown or not words:
@@ -88,14 +92,22 @@ def parse_precisions(joined: str) -> tuple[str, ...]:
 
 
 def parse_input(text: str) -> str:
-    """Return the layout of the pixels that --input asks for; "" for normalised images."""
+    """Return the layout of the pixels that --input asks for; "" for normalised images.
+
+    Raises:
+        OptionError: if it asks for anything else.
+    """
     if text not in _LAYOUTS:
         raise OptionError(f"--input: given '{text}'; expected one of {', '.join(_LAYOUTS)}")
     return _LAYOUTS[text]
 
 
 def parse_shape(text: str) -> tuple[int, int, int, int] | None:
-    """Return [batch, channels, height, width] of --static; None where it is not given."""
+    """Return [batch, channels, height, width] of --static; None where it is not given.
+
+    Raises:
+        OptionError: if it is not four numbers above 0, or of more values than TensorRT takes.
+    """
     if not text:
         return None
     parts = text.lower().split("x")

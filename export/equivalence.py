@@ -44,7 +44,7 @@ class FedRunner:
         return tuple(self._session.get_inputs()[0].shape)
 
     def outputs(self, images: Images) -> list[NDArray[np.float32]]:
-        """Return every output of the model for the images."""
+        """Return every output of the model for images [batch, channels, height, width]."""
         feeds = {self._session.get_inputs()[0].name: images, **self._weights}
         outputs: list[NDArray[np.float32]] = self._session.run(None, feeds)
         return outputs

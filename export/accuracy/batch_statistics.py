@@ -35,7 +35,11 @@ class BatchStatistics:
         return bool(self._norms)
 
     def classes(self, images: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Return the most probable class of each image among those of its batch."""
+        """Return the most probable class of each image among those of its batch.
+
+        Args:
+            images: [images, channels, height, width], normalised.
+        """
         parts = np.array_split(images, max(1, len(images) // _BATCH))
         with torch.inference_mode():
             found = [self._module(torch.from_numpy(part)).argmax(dim=1).numpy() for part in parts]

@@ -36,6 +36,9 @@ class NormalisedRunner:
     def classes(self, images: NDArray[np.float32]) -> NDArray[np.int32]:
         """Return the most probable class of each image; -1 where the logits hold NaN or infinity.
 
+        Args:
+            images: [images, channels, height, width], normalised.
+
         Raises:
             BackendError: if it cannot run on them.
         """

@@ -47,7 +47,8 @@ class Listener:
     def run(self, images: Images) -> dict[str, NDArray[np.float64]]:
         """Return what each submodule gave for the images, as float64, by its name.
 
-        Of one that is called several times it is the first time.
+        Of one that is called several times it is the first time. A convolution's is
+        [batch, channels, height, width], as PyTorch gives it.
 
         Raises:
             TraceError: if the module cannot take images of this shape.

@@ -115,7 +115,11 @@ class AnswerFile:
         self._file.close()
 
     def take_up(self, answers: Answers) -> int:
-        """Take what a run that was killed had answered, and return how many images that are."""
+        """Take what a run that was killed had answered, and return how many images that are.
+
+        Raises:
+            BundleError: if the file cannot be written.
+        """
         end = taken = 0
         head = self._file.readline()
         with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
@@ -132,7 +136,11 @@ class AnswerFile:
         return taken
 
     def append(self, answers: Answers, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Add images' answers to those in memory and to the file."""
+        """Add images' answers to those in memory and to the file.
+
+        Raises:
+            BundleError: if the file cannot be written.
+        """
         for line in lines:
             answers.take(line)
         self._write(lines)

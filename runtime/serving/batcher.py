@@ -90,7 +90,11 @@ class Batcher:
 
     @contextlib.contextmanager
     def admit(self, images: int) -> Iterator[None]:
-        """Keep room for that many images; see Answerer."""
+        """Keep room for that many images; see Answerer.
+
+        Raises:
+            RequestError: if there is none.
+        """
         if self._admitted + images > self._options.queue:
             batches = math.ceil(self._admitted / self._options.largest)
             raise RequestError(

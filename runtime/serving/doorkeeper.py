@@ -75,7 +75,11 @@ class Doorkeeper:
             raise self.too_large()
 
     def hold(self, size: int) -> None:
-        """Count bytes that came into memory."""
+        """Count bytes that came into memory.
+
+        Raises:
+            RequestError: if all bodies together are more than may be held.
+        """
         self._held += size
         if self._held > _BODIES * self.limits.body_bytes:
             raise RequestError(503, "too many bodies at once; ask again later", retry_after_s=1)

@@ -110,6 +110,9 @@ def deploy(sources: Sequence[Source], order: Order, token: str, replicas: Replic
     """Have Ray serve the bundles, and return when it does; a change replaces what was served.
 
     Call it within a session of Ray.
+
+    Raises:
+        BackendError: if Ray Serve cannot deploy them.
     """
     from ray import serve
 

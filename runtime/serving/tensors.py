@@ -53,7 +53,7 @@ def tensor_of(info: TensorInfo) -> Tensor:
 
 
 def check_shape(tensor: Tensor, shape: Json, largest_batch: int) -> tuple[int, ...]:
-    """Return the shape a request states for a tensor.
+    """Return the shape a request states for a tensor: its own, [batch, ...] of any batch allowed.
 
     Raises:
         RequestError: if the model cannot take it.
@@ -76,7 +76,7 @@ def check_shape(tensor: Tensor, shape: Json, largest_batch: int) -> tuple[int, .
 
 
 def from_json_data(tensor: Tensor, data: Json, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the tensor whose elements a request lists, flat or nested.
+    """Return the tensor whose elements a request lists, flat or nested: of its shape and dtype.
 
     Raises:
         RequestError: if they are no finite numbers of the tensor's type, or too many or too few.
