@@ -7,14 +7,20 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no fault of the code: examples may take as long as they take.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
-
 # A shell's background job ignores Ctrl-C, and what tests start to interrupt it would do so, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SEED = int(os.environ.get("TEST_SEED", "0"))
+
+# A busy machine is no fault of the code: examples may take as long as they take. They are the same
+# on every run, unless a seed asks for others.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    derandomize=SEED == 0,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("patient")
 
 
 def _seed() -> None:

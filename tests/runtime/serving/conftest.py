@@ -32,7 +32,7 @@ class Server:
         """Return the status, the headers and the body of an answer."""
         request = urllib.request.Request(self.url + path, data, headers or {})
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=50) as response:
                 return response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -166,7 +166,7 @@ def wait_until_admitted(server, images):
 
 
 def test_full_queue_is_503_at_once_with_retry_after(start_server, tiny_bundle):
-    # Whoever asks has no patience for the budget: what is answered was not held back.
+    # Who asks waits less long than the budget lasts: what is answered was not held back.
     options = ["--batch", 4, "--queue", 4, "--latency-budget-ms", 60_000]
     with (
         start_server(f"tiny={tiny_bundle.folder}", *options) as server,
