@@ -36,7 +36,9 @@ __all__ = [
     "require_extra",
 ]
 
-Name = Annotated[str, typer.Argument(help="A name of --list, or auto: the weights tell.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name of --list, or auto: the weights tell.")
+]
 Classes = Annotated[int | None, typer.Option(min=1, help="Number of classes.")]
 Channels = Annotated[int | None, typer.Option(min=1, help="Number of input channels.")]
 Resize = Annotated[int | None, typer.Option(help="Shorter side, in pixels.")]

@@ -20,7 +20,10 @@ class LoadArguments:
     """What a command line says of the model, as it is said."""
 
     weights: Annotated[
-        str, typer.Option(help="random, imagenet, or a checkpoint file; what suits, if not given.")
+        str,
+        typer.Option(
+            help="random, imagenet, or a checkpoint file; by default what suits the name."
+        ),
     ] = ""
     ema: Annotated[
         bool, typer.Option("--ema", help="Take the file's average over steps (EMA).")
@@ -34,7 +37,9 @@ class LoadArguments:
     from_rgb: Annotated[
         str, typer.Option(help="RGB weights for --channels N: repeat, mean, sum, luma, adapter.")
     ] = ""
-    head: Annotated[str, typer.Option(help="What it gives: logits, features or stages.")] = "logits"
+    head: Annotated[str, typer.Option(help="What the model gives: logits, features or stages.")] = (
+        "logits"
+    )
     labels: Annotated[Path | None, typer.Option(help="Text file, one label a line.")] = None
     resize: Resize = None
     crop: Crop = None

@@ -28,7 +28,7 @@ def ranges(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
 ) -> None:
-    """Measure the range of every activation, for int8 and uint8 graphs alike.
+    """Measure the range of every activation, which int8 needs.
 
     A run that was killed goes on where it stood when it is started again.
     """

@@ -29,8 +29,9 @@ def sensitivity(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
 ) -> None:
-    """Measure what quantizing each node, and each residual block, alone costs.
+    """Measure what quantizing each node alone costs.
 
+    And each residual block.
     Ranges are those in the bundle, or of BUNDLE.ranges.json. Where there are none that are of this
     model, they are measured on the same folder and written there.
     """

@@ -27,7 +27,7 @@ def diff(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what changed between two bundles, and whether the newer is worse than the gates allow.
+    """Say what changed between two bundles, and if for the worse.
 
     Accuracy and speed count where `evaluate` and `bench` left their results beside both bundles.
     The exit status is 1 if a gate fails.

@@ -39,7 +39,7 @@ def diverge(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say at which tensor a variant leaves PyTorch, by the module's own name.
+    """Say at which of the module's tensors a variant leaves PyTorch.
 
     The exit status is 1 if it does so by more than its precision explains.
     """

@@ -16,14 +16,17 @@ __all__ = ["inspect"]
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A .safetensors, .pth or .pt file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .pth or .pt file.")],
     ema: Annotated[
         bool, typer.Option("--ema", help="Look at the average over steps (EMA).")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what model a weights file is of, and whether it is whole and sound."""
+    """Say what a weights file holds, and whether it is sound.
+
+    The exit status is 1 if no model here takes it.
+    """
     require_extra()
     check_weights_file(file)
     from export.weights.inspect_checkpoint import inspect_checkpoint

@@ -53,7 +53,10 @@ def plan(
     input: Input = "float32",
     json: Json = False,
 ) -> None:
-    """Say what engines would be built of a model, where, and whether they can be; build nothing."""
+    """Say which engines would be built, where, and if they can be.
+
+    Nothing is built.
+    """
     require_extra()
     requests = engines.requests(tensorrt=tensorrt)
     from export.delivery.edge import device_request, find_edge

@@ -45,7 +45,7 @@ def triton(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put a bundle into a Triton model repository, as a new version of its models.
+    """Put a bundle into a Triton model repository, as a new version.
 
     What is there is never overwritten, and nobody sees half a model.
     """

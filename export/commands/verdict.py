@@ -44,7 +44,7 @@ def verdict(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say whether a bundle may ship: every measurement beside its gate.
+    """Say if a bundle may ship: every measurement beside its gate.
 
     The exit status is 1 if a gate fails. What too few images cannot show is "not shown": never a
     pass, and no failure unless the gates say so.

@@ -32,7 +32,9 @@ class PrecisionArguments:
     calibration_images: Annotated[int, typer.Option(help="To calibrate on, at most.")] = 512
     method: Annotated[
         str,
-        typer.Option(help="Of ranges: minmax, percentile, entropy, mse, tails, or auto: the best."),
+        typer.Option(
+            help="How ranges are chosen: minmax, percentile, entropy, mse, tails or auto."
+        ),
     ] = "auto"
     ranges: Annotated[
         Path | None,

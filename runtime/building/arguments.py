@@ -50,7 +50,8 @@ class EngineArguments:
         ),
     ] = ""
     workspace: Annotated[
-        int | None, typer.Option(min=1, metavar="MIB", help="What a layer may use besides, in MiB.")
+        int | None,
+        typer.Option(min=1, metavar="MIB", help="Scratch memory a layer may use, in MiB."),
     ] = None
     level: Annotated[int, typer.Option(help="0 builds fastest, 5 searches longest.")] = 3
     tf32: Annotated[bool, typer.Option("--tf32", help="Let float32 round to 10 bits: faster.")] = (

@@ -56,7 +56,10 @@ def bench(
     ] = "cpu",
     against: Annotated[
         bool,
-        typer.Option("--against", help="Run a bare ONNX Runtime loop beside it; 1 if over 2 %."),
+        typer.Option(
+            "--against",
+            help="Run a bare ONNX Runtime loop beside it; exit status 1 if it adds over 2 %.",
+        ),
     ] = False,
     tune: Annotated[
         str,
@@ -95,9 +98,10 @@ def bench(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure latency, throughput, load time and memory, in turn until they agree.
+    """Measure latency, throughput, load time and memory.
 
-    Evaluations are read from BUNDLE.evaluation.json; without it, --tune takes fp32 alone.
+    Contestants take turns until their windows agree. --tune reads accuracies from
+    BUNDLE.evaluation.json; without it, it takes fp32 alone.
     """
     from runtime.benchmark.plan import Plan
     from runtime.benchmark.run_benchmark import Request, run_benchmark

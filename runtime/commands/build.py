@@ -27,7 +27,7 @@ def build(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Build TensorRT engines into a bundle, on the machine that will run them.
+    """Build TensorRT engines into a bundle, where they will run.
 
     It looks first whether they can be built. Called again, it goes on where it stopped.
     """

@@ -13,9 +13,9 @@ from runtime.arguments import (
     Engines,
     Folder,
     Json,
-    Provider,
     Quiet,
     Truth,
+    TunedProvider,
     Variants,
 )
 from runtime.command_line import split_words
@@ -52,7 +52,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    provider: Provider = "cpu",
+    provider: TunedProvider = "",
     batch: Annotated[
         int | None,
         typer.Option(
@@ -72,10 +72,11 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how right each variant is on labelled images, and whether one is worse than fp32.
+    """Measure how right each variant is on labelled images.
 
-    A run that was killed goes on where it stood. An image that cannot be read is reported and the
-    rest go on; the exit status is then 1.
+    What a variant loses against fp32 is told with its interval. A run that was killed goes on where
+    it stood. An image that cannot be read is reported and the rest go on; the exit status is then
+    1.
     """
     from runtime.bundle import TUNING_FILE, Bundle
     from runtime.check_names import check_names
@@ -91,7 +92,7 @@ def evaluate(
         raise OptionError(f"--limit: given {limit}; expected 0 or more")
     loaded = Bundle.load(bundle)
     tuning = None
-    if TUNING_FILE in loaded.manifest.files and batch is None and threads is None:
+    if TUNING_FILE in loaded.manifest.files and batch is None and threads is None and not provider:
         from runtime.benchmark.tuning import take_tuning
 
         tuning = take_tuning(loaded, screen)
@@ -99,7 +100,7 @@ def evaluate(
         variants=split_words(variant),
         engines=split_words(engine),
         labels=read_labels(labels, loaded.manifest.model.classes) if labels else (),
-        provider=provider,
+        provider=provider or (tuning.provider if tuning else "cpu"),
         batch=batch if batch is not None else tuning.batch if tuning else 8,
         threads=threads if threads is not None else tuning.threads if tuning else 0,
     )

@@ -55,7 +55,7 @@ def score(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Name what is in millions of images: each is a row of the output, once.
+    """Name what is in millions of images, one row an image.
 
     Killed at any moment and called again, it goes on where it stopped. An image that cannot be
     read is a row with its error; the exit status is 1 only if there is no other row.

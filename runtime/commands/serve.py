@@ -77,8 +77,9 @@ def serve(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Serve bundles over HTTP: the Open Inference Protocol, image files, and a page to drop one on.
+    """Serve bundles over HTTP.
 
+    It takes the Open Inference Protocol and image files, and shows a page to drop an image on.
     SIGTERM stops it when all that was accepted is answered; SIGHUP loads changed bundles.
     """
     from runtime.errors import OptionError

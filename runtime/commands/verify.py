@@ -27,7 +27,7 @@ def verify(
         typer.Option(metavar="NAME...", help="Run these engines instead.", show_default=False),
     ] = "",
 ) -> None:
-    """Check that a bundle is what was published and still computes the same.
+    """Check that a bundle is whole and still computes the same.
 
     The exit status is 1 if anything differs from what its manifest promises.
     """
