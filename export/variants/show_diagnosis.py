@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Iterator
 
 from export.variants.cause import Cause, Diagnosis, takes_half_away
+from export.verdict.gates import FAIL
 from runtime.judgement import Judgement
 from runtime.table import WIDTH, text_table
 
 __all__ = ["explaining_lines", "summarize", "tried_lines"]
 
-_HEADER = ("tried", "SQNR dB", "agreement %", "top-1 drop", "gate")
+_HEADER = ("SQNR dB", "agreement %", "top-1 drop", "gate")
 _AS_GOOD = 3
 """Other things to do that are named, at most."""
 
@@ -35,7 +36,9 @@ def tried_lines(name: str, judgement: Judgement, diagnosis: Diagnosis) -> Iterat
         yield from _wrapped(remark)
     rows = [_row("as it is", diagnosis.as_it_is)]
     rows += [_row(cause.tried, cause.judgement) for cause in diagnosis.causes]
-    yield from text_table(_HEADER, rows).splitlines()
+    # They may be fewer than what the gate was told of.
+    tried = f"tried on {diagnosis.as_it_is.agreement.of} images"
+    yield from text_table((tried, *_HEADER), rows).splitlines()
 
 
 def explaining_lines(diagnosis: Diagnosis) -> list[str]:
@@ -64,13 +67,17 @@ def _explaining(diagnosis: Diagnosis) -> list[Cause]:
 
 
 def _nearest(diagnosis: Diagnosis) -> Cause | None:
-    """Return what takes most of the noise away, if that is half of it at least."""
+    """Return what takes most of the noise away of all that keeps the gate; or half of it at least.
+
+    What keeps the gate goes first: it is a way out, even if it explains little.
+    """
     tried = [
-        (cause.judgement.sqnr_db, cause)
+        (cause.judgement.status != FAIL, cause.judgement.sqnr_db, cause)
         for cause in diagnosis.causes
-        if cause.judgement is not None and takes_half_away(cause.judgement, diagnosis.as_it_is)
+        if cause.judgement is not None
+        and (cause.judgement.status != FAIL or takes_half_away(cause.judgement, diagnosis.as_it_is))
     ]
-    return max(tried, key=lambda each: each[0])[1] if tried else None
+    return max(tried, key=lambda each: each[:2])[2] if tried else None
 
 
 def _row(tried: str, judgement: Judgement | None) -> tuple[str, ...]:

@@ -80,6 +80,19 @@ def test_where_nothing_explains_it_what_comes_nearest_is_told(capsys):
     assert "no usual cause alone explains it; sensitive layer comes nearest: export again" in error
 
 
+def test_what_keeps_the_gate_is_told_even_if_it_explains_little(capsys):
+    less_noise = dataclasses.replace(CROP, judgement=judged("fail", 34.0), explains=False)
+    kept = dataclasses.replace(LAYER, judgement=judged("pass", 31.7))
+    lines, error = told(capsys, (less_noise, kept))
+    assert "explains it; sensitive layer comes nearest: export again with --keep-float" in error
+    assert not any("explained by" in line for line in lines)
+
+
+def test_on_how_many_images_causes_were_tried_is_told(capsys):
+    lines, _ = told(capsys, (CROP, LAYER))
+    assert any(line.startswith("tried on 256 images") for line in lines)
+
+
 def test_what_is_amiss_but_not_the_reason_is_told_as_such(capsys):
     amiss = Cause(name="wrong crop", tried="resize 8", judgement=FAILED, cure="mend", shown=True)
     lines, error = told(capsys, (amiss,))
