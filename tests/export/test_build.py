@@ -44,7 +44,7 @@ def test_resnet18_becomes_an_engine_that_is_the_one_described(resnet18_simplifie
     assert made.info.precision == {"float32": 1.0}
     assert not made.info.inspected
     assert "no GPU it was built for" in made.note
-    assert 0 < made.info.seconds < 60
+    assert 0 < made.info.seconds < 600
     check_plan(made.plan, made.info, tmp_path / "fp32.plan")
 
 

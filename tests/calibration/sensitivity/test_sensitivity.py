@@ -49,15 +49,15 @@ def test_each_cost_is_that_of_the_whole_graph_with_these_nodes_quantized(named, 
 
 
 def test_a_block_costs_what_its_nodes_cost_together(named):
-    found = sensitivity(
-        named, [BATCHES], quantizer(named, UINT8), quantizable(named, UINT8), ["block.stem"], QUIET
-    )
+    quantize, nodes = quantizer(named, UINT8), quantizable(named, UINT8)
+    found = sensitivity(named, [BATCHES], quantize, nodes, ["block.stem"], QUIET)
     [block] = found.blocks
     assert block.kind == BLOCK
     assert block.name == "block"
     assert block.nodes == ("block.conv1", "block.conv2", "block.sum")
-    alone = [cost.score.sqnr_db for cost in found.nodes if cost.name in block.nodes]
-    assert block.score.sqnr_db < min(alone) + 0.5
+    together = float_logits(quantize(named, block.nodes), BATCHES)
+    expected = score_logits(float_logits(named, BATCHES), together).sqnr_db
+    assert block.score.sqnr_db == pytest.approx(expected, abs=0.5)
 
 
 def test_chunks_change_nothing(named):
