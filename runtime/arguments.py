@@ -18,6 +18,7 @@ __all__ = [
     "Provider",
     "Quiet",
     "Truth",
+    "TunedProvider",
     "Variants",
 ]
 
@@ -32,6 +33,14 @@ PROVIDER_NAMES = "cpu, cuda, tensorrt, rtx or openvino"
 """Those of `runtime.providers.PROVIDERS`, which is loaded when a model is opened and not before."""
 Provider = Annotated[
     str, typer.Option(help=f"Where it must run: {PROVIDER_NAMES}.", metavar="NAME")
+]
+TunedProvider = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=f"Where it must run: {PROVIDER_NAMES}; by default as tuned, or cpu.",
+        show_default=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]

@@ -6,7 +6,15 @@ import importlib.metadata
 
 __all__ = ["installed_tools"]
 
-_NAMES = ("resnet-deploy", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu")
+_NAMES = (
+    "resnet-deploy",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-ep-openvino",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+)
 
 
 def installed_tools() -> dict[str, str]:

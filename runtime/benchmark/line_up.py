@@ -20,6 +20,7 @@ from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
 from runtime.engines.open_engine import find_engine
 from runtime.errors import BackendError, OptionError
+from runtime.providers import PROVIDERS
 from runtime.terminal import Screen
 from runtime.variant import Variant
 
@@ -84,7 +85,7 @@ def _subjects(bundle: Bundle, variants: Sequence[str], plan: Plan) -> Iterator[S
     ):
         subject = Subject(bundle=str(bundle.folder), name=name, provider=provider, threads=threads)
         yield subject
-        if plan.against and provider == "cpu":
+        if plan.against and not PROVIDERS[provider].library:
             yield dataclasses.replace(subject, bare=True)
 
 

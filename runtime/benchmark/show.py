@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.benchmark.compare import Compared
-from runtime.benchmark.document import ORACLE, Benchmark, Measurement
+from runtime.benchmark.document import ORACLE, Benchmark, Case, Measurement
 from runtime.benchmark.machine import Machine
 from runtime.benchmark.tuning import Tuning
 from runtime.table import text_table
@@ -57,9 +57,8 @@ _HEADER = ("model", "threads", "batch", "px", "p50 ms", "p90", "p99", "img/s", "
 
 def _row(each: Measurement) -> tuple[str, ...]:
     case = each.case
-    name = case.name if case.provider in ("cpu", "engine") else f"{case.name} {case.provider}"
     return (
-        name + ("" if each.settled else " ?"),
+        _name(case) + ("" if each.settled else " ?"),
         str(case.threads or "-"),
         str(case.batch),
         str(case.size),
@@ -68,6 +67,10 @@ def _row(each: Measurement) -> tuple[str, ...]:
         _short(each.load_ms),
         f"{each.peak_mib:.0f}" if each.peak_mib else "-",
     )
+
+
+def _name(case: Case) -> str:
+    return case.name if case.provider in ("cpu", "engine") else f"{case.name} {case.provider}"
 
 
 def _remarks(found: Benchmark) -> list[str]:
@@ -86,7 +89,7 @@ def _remarks(found: Benchmark) -> list[str]:
 def _overheads(found: Benchmark) -> str:
     rows = [
         (
-            f"{each.case.name}, batch {each.case.batch}, {each.case.size} px",
+            f"{_name(each.case)}, batch {each.case.batch}, {each.case.size} px",
             f"{each.overhead.ratio:.3f}",
             f"{each.overhead.low:.3f} to {each.overhead.high:.3f}",
             _verdict(each.overhead.low - 1, each.overhead.high - 1),

@@ -50,7 +50,8 @@ class Tuning:
 
     def __str__(self) -> str:
         threads = f", {self.threads} thread{'s' * (self.threads > 1)}" if self.threads else ""
-        return f"{self.name}, batch {self.batch}{threads}"
+        place = "" if self.provider == "cpu" else f" on {self.provider}"
+        return f"{self.name}{place}, batch {self.batch}{threads}"
 
 
 def read_tuning(bundle: Bundle) -> tuple[Tuning | None, str]:

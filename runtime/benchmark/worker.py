@@ -144,17 +144,24 @@ def _open_engine(bundle: Bundle, name: str) -> Model:
 
 
 def _open_bare(subject: Subject) -> Callable[[], Model]:
-    """Return what opens the model as a script of five lines would."""
+    """Return what opens the model as a short script would."""
     import onnxruntime
 
+    from runtime.plugin_provider import add_plugin
+    from runtime.providers import PROVIDERS, settings
+
+    provider = PROVIDERS[subject.provider]
     manifest = json.loads((Path(subject.bundle) / "manifest.json").read_bytes())
     path = Path(subject.bundle) / manifest["variants"][subject.name]["file"]
 
     def open_session() -> Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = subject.threads
-        providers = ["CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        if provider.plugin:
+            chosen = settings(provider, path, subject.threads)
+            add_plugin(options, subject.provider, provider, chosen)
+        named = [] if provider.plugin else [provider.native_name]
+        session = onnxruntime.InferenceSession(path, options, providers=named)
         name = session.get_inputs()[0].name
         return Model(run=lambda images: session.run(None, {name: images}), name="onnxruntime")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import PROVIDER_NAMES, Folder, Json, Quiet
+from runtime.arguments import Folder, Json, Quiet, TunedProvider
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
 
@@ -25,14 +25,7 @@ def classify(
     top: Annotated[int, typer.Option(help="How many classes to show of each image.")] = 5,
     json: Json = False,
     quiet: Quiet = False,
-    provider: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help=f"Where it must run: {PROVIDER_NAMES}; by default as tuned, or cpu.",
-            show_default=False,
-        ),
-    ] = "",
+    provider: TunedProvider = "",
     allow_fallback: Annotated[
         bool, typer.Option("--allow-fallback", help="Accept a lesser provider, and say so.")
     ] = False,

@@ -50,6 +50,14 @@ def test_bare_loop_runs_beside_every_variant(two_variants, machine, hurry):
     assert 0.95 <= overhead.confidence < 1
 
 
+def test_bare_loop_is_of_the_same_provider(two_variants, machine, hurry):
+    pytest.importorskip("onnxruntime_ep_openvino")
+    plan = Plan(variants=("fp16",), providers=("openvino",), batches=(4,), against=True, pace=hurry)
+    (measured,) = bench(two_variants, plan, machine, QUIET).measurements
+    assert measured.runner == "onnxruntime openvino"
+    assert measured.overhead
+
+
 def test_bundle_of_pixels_is_given_pixels(publish_tiny, machine, hurry, tmp_path):
     def take_pixels(model):
         graph = model.graph

@@ -70,6 +70,19 @@ def test_classify_uses_the_tuning_and_says_so(tuned_folder, photographs, capsys)
     )
 
 
+@pytest.mark.parametrize("command", ["classify", "evaluate"])
+def test_the_provider_is_part_of_the_tuning(tuned_folder, photographs, tmp_path, capsys, command):
+    pytest.importorskip("onnxruntime_ep_openvino")
+    retune(tuned_folder, provider="openvino")
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"path,label\n{photographs[0]},cat\n")
+    data = {"classify": [str(photographs[0])], "evaluate": ["--data", str(labels)]}[command]
+    assert main([command, str(tuned_folder), *data, "--json"]) == 0
+    said = capsys.readouterr()
+    assert "tuned for throughput on this machine: fp32 on openvino, batch 3, 2 threads" in said.err
+    assert "onnxruntime openvino" in said.out
+
+
 @pytest.mark.parametrize("words", [["--variant", "fp32"], ["--provider", "cpu"]])
 def test_explicit_options_win_over_the_tuning(tuned, photographs, capsys, words):
     assert main(["classify", str(tuned), str(photographs[0]), *words]) == 0
