@@ -163,7 +163,9 @@ def browser():
     ]
     with sync_api.sync_playwright() as playwright:
         try:
-            found = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+            found = playwright.chromium.launch(
+                executable_path="/usr/bin/chromium", args=arguments, timeout=60_000
+            )
         except sync_api.Error:
             pytest.skip("needs /usr/bin/chromium: apt install chromium")
         yield found
