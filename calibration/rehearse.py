@@ -12,8 +12,10 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.emulate_nodes import HEAD, emulate_nodes, fit_steps, quantizable
+from calibration.fit_errors import Features
 from calibration.probe import Probe
 from calibration.ranges import ActivationRanges, Grid
+from calibration.surrounding import node_input
 from runtime.runner import Images, Logits, join_outputs
 
 __all__ = ["Rehearsal"]
@@ -39,10 +41,26 @@ class Rehearsal:
         emulated = emulate_nodes(graph, ranges, grid, self._nodes)
         for name in fit_steps(graph, ranges, grid, self._nodes):
             emulated.graph.inputs.append(emulated.graph.initializers[name])
-        self._probe = Probe(emulated, [str(output.name) for output in graph.graph.outputs])
+        self._outputs = [str(output.name) for output in graph.graph.outputs]
+        self._features = _head_input(graph)
+        tensors = [*self._outputs, self._features] if self._features else self._outputs
+        self._probe = Probe(emulated, tensors)
 
-    def logits(self, ranges: ActivationRanges, batches: Sequence[Images]) -> Logits:
-        """Return a row of logits, or of all maps, for each image, given by these ranges."""
+    def run(
+        self, ranges: ActivationRanges, batches: Sequence[Images]
+    ) -> tuple[Logits, Features | None]:
+        """Return a row of logits, or of all maps, for each image, given by these ranges.
+
+        And what the classifier's head reads of them; None if the graph has none.
+        """
         steps = fit_steps(self._graph, ranges, self._grid, self._nodes)
-        answers = (self._probe.run(images, steps) for images in batches)
-        return np.concatenate([join_outputs([*each.values()]) for each in answers])
+        seen = [self._probe.run(images, steps) for images in batches]
+        logits = [join_outputs([each[name] for name in self._outputs]) for each in seen]
+        features = [each[self._features] for each in seen] if self._features else []
+        return np.concatenate(logits), np.concatenate(features) if features else None
+
+
+def _head_input(graph: ir.Model) -> str:
+    """Return the name of what the matrix product reads that makes the logits; "" without one."""
+    head = graph.graph.outputs[0].producer()
+    return str(node_input(head, 0).name) if head is not None and head.op_type == "Gemm" else ""

@@ -29,7 +29,7 @@ def show_calibration(calibration: Calibration, output: Path, screen: Screen) -> 
     screen.result("")
     if calibration.scores:
         screen.result(_scores_table(calibration))
-        screen.result("chosen: tails, unless another method is clearly better on its grid")
+        screen.result("chosen: on each grid the method of the most decibel")
         screen.result("")
     for line in _lines(calibration):
         screen.result(line)

@@ -1,47 +1,24 @@
 """Refits the head of a quantized graph, which is float, to the features that it really gets.
 
-    y logits of the float graph, q features of the quantized one, of the same images
-    e = y - (W q + b) what the quantization did to the logits
-
-    D and d minimise  sum |e - D q - d|^2 + strength |D|^2;  the head becomes W + D, b + d
-
-A part of the noise of the features goes with the features themselves: clipped ones are always too
-small, by an amount that others tell. How strongly D is held to nothing is what predicts images best
-that were left out of the fit, one after another; ridge regression has that in closed form. If no
-strength beats leaving the head alone, it is left alone.
+The head W, b becomes W + D, b + d, as `calibration.fit_errors` finds D and d.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from calibration.fit_errors import Features, fit_errors
 from calibration.probe import Probe
 from calibration.tap import tap
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner
 from runtime.runner import Images, Logits
 
-__all__ = [
-    "FEWEST_IMAGES",
-    "Features",
-    "features_as_written",
-    "features_in_integers",
-    "refit_head",
-]
-
-Features: TypeAlias = NDArray[np.floating[Any]]
-"""What a head reads: [images, features], float32 or float16."""
-
-FEWEST_IMAGES = 128
-"""Of fewer, a fit may cost a few tenths of a decibel on other images; of 256 it never did."""
-
-_STRENGTHS = np.logspace(-8, 2, 41)
-"""That are tried, as shares of the largest eigenvalue."""
+__all__ = ["features_as_written", "features_in_integers", "refit_head"]
 
 
 def features_as_written(graph: ir.Model, batches: Iterable[Images]) -> Features:
@@ -94,36 +71,12 @@ def refit_head(quantized: ir.Model, expected: Logits, features: Features) -> ir.
     _, weight, bias = _inputs(node)
     transposed = node.attributes.get_int("transB", 0)
     weights = _content(weight) if transposed else _content(weight).T
-    found = features.astype(np.float64)
-    change, shift = _fit(expected - (found @ weights.T + _content(bias)), found)
-    fitted = weights + change if transposed else (weights + change).T
+    found = features.astype(np.float64) @ weights.T + _content(bias)
+    fit = fit_errors(expected - found, features)
+    fitted = weights + fit.change if transposed else (weights + fit.change).T
     _store(result.graph, node, 1, weight, fitted)
-    _store(result.graph, node, 2, bias, _content(bias) + shift)
+    _store(result.graph, node, 2, bias, _content(bias) + fit.shift)
     return result
-
-
-def _fit(
-    errors: NDArray[np.float64], features: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return D [classes, features] and d [classes]; zeros where no fit predicts anything."""
-    centre, shift = features.mean(axis=0), errors.mean(axis=0)
-    deviations, rest = features - centre, errors - shift
-    eigenvalues, basis = np.linalg.eigh(deviations @ deviations.T)
-    eigenvalues = np.maximum(eigenvalues, 0.0)
-    projected = basis.T @ rest
-    best, change = float(np.square(errors).sum()), np.zeros((errors.shape[1], features.shape[1]))
-    kept_shift = np.zeros_like(shift)
-    for strength in _STRENGTHS * max(float(eigenvalues.max()), np.finfo(float).tiny):
-        shrunk = eigenvalues / (eigenvalues + strength)
-        # An image's own share in its prediction; without it the error grows by 1 / (1 - share).
-        share = np.square(basis) @ shrunk + 1 / len(errors)
-        left_out = (rest - (basis * shrunk) @ projected) / (1 - share)[:, None]
-        loss = float(np.square(left_out).sum())
-        if loss < best:
-            inverse = (basis / (eigenvalues + strength)) @ projected
-            best, change = loss, (deviations.T @ inverse).T
-            kept_shift = shift - change @ centre
-    return change, kept_shift
 
 
 def _features_name(graph: ir.Model) -> str:

@@ -15,17 +15,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.calibrate import Answers
+from calibration.fit_errors import FEWEST_IMAGES, Features
 from calibration.images import ImageFile
 from calibration.resume import batch_size
 from calibration.score import float_logits
 from calibration.take_evenly import take_evenly
-from export.quantization.refit_head import (
-    FEWEST_IMAGES,
-    Features,
-    features_as_written,
-    features_in_integers,
-    refit_head,
-)
+from export.quantization.refit_head import features_as_written, features_in_integers, refit_head
 from export.variants.made import Form
 from runtime.errors import ImageError
 from runtime.image_spec import CHANNEL_AXES

@@ -51,7 +51,7 @@ def test_ranges_are_measured_chosen_and_saved(bundle, digits, output, graph, cap
     out = capsys.readouterr().out
     assert max(len(line) for line in out.splitlines() if str(output) not in line) <= 80
     assert "images: 60 measured, of 60; 0 skipped, 0 duplicates" in out
-    assert "chosen: tails, unless another method is clearly better" in out
+    assert "chosen: on each grid the method of the most decibel" in out
     assert "content: 8x8 L (60)" in out
     assert re.search(r"convergence: scales moved \d\.\d% \(median\), \d+\.\d% \(worst\)", out)
     assert f"ranges: {output}" in out

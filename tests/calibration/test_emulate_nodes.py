@@ -109,11 +109,14 @@ def test_what_cannot_be_emulated_is_refused(graph):
 def test_a_rehearsal_gives_what_a_graph_of_these_ranges_gives(graph, measurement, grid):
     rehearsal = Rehearsal(graph, choose(measurement, "minmax", grid), grid)
     inner = [name for name in quantizable(graph, grid) if name not in ("mean", "flat", "logits")]
+    head = graph.graph.initializers
+    weights, bias = (head[name].const_value.numpy() for name in ("fc_weight", "fc_bias"))
     for method in ("minmax", "mse", "minmax"):
         ranges = choose(measurement, method, grid)
         expected = float_logits(emulate_nodes(graph, ranges, grid, inner), [IMAGES])
-        found = rehearsal.logits(ranges, [IMAGES[:4], IMAGES[4:]])
+        found, features = rehearsal.run(ranges, [IMAGES[:4], IMAGES[4:]])
         np.testing.assert_allclose(found, expected, atol=1e-3)
+        np.testing.assert_allclose(features @ weights.T + bias, expected, atol=1e-3)
 
 
 @GRID
@@ -127,7 +130,8 @@ def test_what_is_given_within_the_graph_is_read_rounded_and_given_as_it_is(
     emulated = emulate_nodes(maps, ranges, grid, ["conv2"])
     assert sources(emulated)["conv2"][0] == "conv1_relu:rounded"
     assert [output.name for output in emulated.graph.outputs] == ["conv1_relu", "logits"]
-    found = Rehearsal(maps, ranges, grid).logits(ranges, [IMAGES])
+    found, features = Rehearsal(maps, ranges, grid).run(ranges, [IMAGES])
+    assert features is None
     reference = float_logits(maps, [IMAGES])
     assert found.shape == reference.shape == (len(IMAGES), reference.shape[1])
     assert 20 < score_logits(reference, found).sqnr_db < 80
@@ -141,7 +145,7 @@ def test_fitting_ranges_score_better_than_ranges_too_wide_or_too_narrow(graph, m
 
     def scaled(factor: float) -> float:
         spans = {n: (r.low * factor, r.high * factor) for n, r in fitting.tensors.items()}
-        logits = rehearsal.logits(ranges_of(grid, **spans), [IMAGES])
+        logits, _ = rehearsal.run(ranges_of(grid, **spans), [IMAGES])
         return score_logits(reference, logits).sqnr_db
 
     assert scaled(1) > 30
