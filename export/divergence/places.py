@@ -10,6 +10,7 @@ computed. In a ResNet those are the stem, the output of each block and the head.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -100,15 +101,11 @@ def _is_worth_a_look(module: nn.Module, name: str, *, border: bool) -> bool:
 
 def _borders(graph: ir.Graph) -> frozenset[ir.Value]:
     computed = set(graph.inputs)
-    pending: dict[ir.Value, int] = {}
+    pending: Counter[ir.Value] = Counter()  # computed, and how often it will be read yet
     borders = set()
     for node in graph:
         read = [value for value in node.inputs if value in computed]
-        for value in read:
-            if value in pending:
-                pending[value] -= 1
-                if not pending[value]:
-                    del pending[value]
+        pending -= Counter(read)  # which drops what nobody reads any more
         if not read:
             continue  # computed from constants alone
         computed.update(node.outputs)

@@ -33,8 +33,35 @@ def diff(before: Bundle, after: Bundle, gates: Gates) -> Comparison:
     for bundle in (before, after):
         for variant in bundle.manifest.variants.values():
             bundle.check(variant.file)
+    found: list[Difference] = []
+    same, not_compared = [], []
+    for area, compare in _areas(before, after, gates).items():
+        try:
+            here = tuple(compare())
+        except Unlike as error:
+            not_compared.append(str(error))
+            continue
+        found += here
+        if not here:
+            same.append(area)
+    return Comparison(
+        before=str(before.folder),
+        after=str(after.folder),
+        model=after.manifest.model.name,
+        identical=before.manifest.files == after.manifest.files,
+        differences=tuple(found),
+        same=tuple(same),
+        not_compared=tuple(not_compared),
+        strict=gates.not_shown == FAIL,
+    )
+
+
+def _areas(
+    before: Bundle, after: Bundle, gates: Gates
+) -> dict[str, Callable[[], Iterator[Difference]]]:
+    """Return what finds the differences of each area, in the order they are told."""
     old, new = before.manifest, after.manifest
-    areas: dict[str, Callable[[], Iterator[Difference]]] = {
+    return {
         "accuracy": lambda: diff_accuracy(before, after, gates),
         "speed": lambda: diff_speed(before, after, gates),
         "judgement": lambda: diff_judgements(old, new),
@@ -50,24 +77,3 @@ def diff(before: Bundle, after: Bundle, gates: Gates) -> Comparison:
         "size": lambda: diff_sizes(old, new, gates.release),
         "tools": lambda: diff_tools(old, new),
     }
-    found: list[Difference] = []
-    same, not_compared = [], []
-    for area, compare in areas.items():
-        try:
-            here = tuple(compare())
-        except Unlike as error:
-            not_compared.append(str(error))
-            continue
-        found += here
-        if not here:
-            same.append(area)
-    return Comparison(
-        before=str(before.folder),
-        after=str(after.folder),
-        model=new.model.name,
-        identical=old.files == new.files,
-        differences=tuple(found),
-        same=tuple(same),
-        not_compared=tuple(not_compared),
-        strict=gates.not_shown == FAIL,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Iterator
 
 from export.release.difference import Comparison, Difference
 from export.verdict.gates import PASS, TOLD
@@ -31,12 +32,7 @@ def show_comparison(comparison: Comparison, screen: Screen) -> None:
         header = ("", "what", "of", "before", "after", "limit")
         rows = [_row(each) for each in comparison.by_urgency]
         screen.result(text_table(header, rows) + "\n")
-    told: dict[str, None] = {}
-    for each in comparison.by_urgency:
-        if each.remark and each.status != PASS:
-            subject = "" if each.area in _ALL_ALIKE else f"{each.subject}, "
-            told[f"{subject}{each.area}: {each.remark}"] = None
-    for line in told:
+    for line in dict.fromkeys(_remarks(comparison)):
         screen.result(textwrap.fill(printable(line), WIDTH, subsequent_indent="  "))
     if comparison.same:
         same = f"the same: {', '.join(comparison.same)}"
@@ -64,6 +60,13 @@ def summarize(comparison: Comparison) -> str:
         f"{names[0]} is not worse than {names[1]}: {len(comparison.differences)} "
         f"{'difference' if len(comparison.differences) == 1 else 'differences'}{look}"
     )
+
+
+def _remarks(comparison: Comparison) -> Iterator[str]:
+    for each in comparison.by_urgency:
+        if each.remark and each.status != PASS:
+            subject = "" if each.area in _ALL_ALIKE else f"{each.subject}, "
+            yield f"{subject}{each.area}: {each.remark}"
 
 
 def _row(difference: Difference) -> tuple[str, ...]:

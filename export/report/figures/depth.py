@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from export.report.content import DepthLine
@@ -31,21 +32,7 @@ def draw_depth(lines: Sequence[DepthLine], width: int) -> Markup:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for line in lines:
-            values = [decibel for _, decibel in line.points]
-            places = [rows[module] for module, _ in line.points]
-            colour = paint_of(line.variant)
-            axes.plot(values, places, "-", color=colour, linewidth=1.6)
-            axes.plot(values, places, "o", color=colour, markersize=4, label=line.variant)
-            for module, decibel in line.points:
-                if module == line.marked:
-                    axes.plot(
-                        [decibel],
-                        [rows[module]],
-                        "o",
-                        markersize=11,
-                        markerfacecolor="none",
-                        markeredgecolor=paint("fail"),
-                    )
+            _plot(line, rows, axes)
         axes.set_yticks(
             range(len(order)), [shorten(module, width) for module in order], fontsize=10
         )
@@ -65,6 +52,19 @@ def draw_depth(lines: Sequence[DepthLine], width: int) -> Markup:
         (width, _MARGIN + _ROW * len(order)),
         draw,
     )
+
+
+def _plot(line: DepthLine, rows: Mapping[str, int], axes: Axes) -> None:
+    values = [decibel for _, decibel in line.points]
+    places = [rows[module] for module, _ in line.points]
+    colour = paint_of(line.variant)
+    axes.plot(values, places, "-", color=colour, linewidth=1.6)
+    axes.plot(values, places, "o", color=colour, markersize=4, label=line.variant)
+    ring = paint("fail")
+    for module, decibel in line.points:
+        if module == line.marked:
+            where = [decibel], [rows[module]]
+            axes.plot(*where, "o", markersize=11, markerfacecolor="none", markeredgecolor=ring)
 
 
 def in_order(lines: Sequence[DepthLine]) -> list[str]:
