@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ __all__ = [
     "Channels",
     "Classes",
     "Crop",
+    "Data",
     "EdgeName",
     "Input",
     "Json",
@@ -46,6 +48,14 @@ Crop = Annotated[int | None, typer.Option(help="Side of the centre crop, in pixe
 Tensorrt = Annotated[bool, typer.Option("--tensorrt", help="Build with TensorRT; needs a GPU.")]
 EdgeName = Annotated[
     str, typer.Option(metavar="KIND", help="Pack for a device: jetson, rtx or generic.")
+]
+Data = Annotated[
+    Path,
+    typer.Option(
+        metavar="FOLDER|CSV",
+        help="Labelled images: a folder for each class, or a CSV file of path,label.",
+        show_default=False,
+    ),
 ]
 Opset = Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1], help="ONNX opset.")]
 Static = Annotated[str, typer.Option(help="Fix the shape: BATCHxCHANNELSxHEIGHTxWIDTH.")]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from export.arguments import Json, Quiet, require_extra
+from export.arguments import Data, Json, Quiet, require_extra
 from export.divergence.wish import Wish
 from runtime.arguments import ClassNames, Folder, Truth
 from runtime.errors import OptionError, VerdictError
@@ -19,14 +18,7 @@ __all__ = ["diagnose"]
 
 def diagnose(
     bundle: Folder,
-    data: Annotated[
-        Path,
-        typer.Option(
-            metavar="FOLDER|CSV",
-            help="Labelled images: a folder for each class, or a CSV file of path,label.",
-            show_default=False,
-        ),
-    ],
+    data: Data,
     images: Annotated[
         int, typer.Option(help="How many at most, spread evenly; small gains need many.")
     ] = 1000,

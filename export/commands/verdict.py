@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from export.arguments import Json, Quiet, require_extra
+from export.arguments import Data, Json, Quiet, require_extra
 from export.divergence.wish import Wish
 from runtime.arguments import Folder
 from runtime.errors import OptionError, VerdictError
@@ -19,14 +19,7 @@ __all__ = ["verdict"]
 
 def verdict(
     bundle: Folder,
-    data: Annotated[
-        Path,
-        typer.Option(
-            metavar="FOLDER|CSV",
-            help="Labelled images: a folder for each class, or a CSV file of path,label.",
-            show_default=False,
-        ),
-    ],
+    data: Data,
     gates: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Gates other than the usual ones.")
     ] = None,
