@@ -16,22 +16,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
 from export.classifier import Classifier
 from export.load_options import MAX_CHANNELS, MAX_CLASSES, LoadOptions
+from export.models.build_module import build_module
 from export.models.catalogue import find
 from export.models.channels import for_channels, port_stem
-from export.models.fit import fit
 from export.models.heads import attach_head
-from export.models.initialise import initialise
 from export.models.resnet import ResNet
 from export.models.sources import Source, open_source, open_unnamed
 from export.prepare_image import prepare_image
 from export.weights.check_weights import WORDS
-from export.weights.diagnose import MisfitError
-from export.weights.identify import build_for, nearest
 from runtime.errors import CheckpointError, OptionError
 from runtime.manifest import WeightsInfo
 from runtime.read_labels import read_labels
@@ -81,7 +77,7 @@ def _from_catalogue(name: str, options: LoadOptions) -> Classifier:
         _check_agreement("channels", options.channels, source.channels, MAX_CHANNELS, source)
     image = prepare_image(source.image, options)
     labels = read_labels(options.labels, source.classes) if options.labels else source.labels
-    module = _build(source, options)
+    module = build_module(source, options.seed, options.init)
     weights = WeightsInfo(
         origin=source.origin,
         detail=source.detail or f"seed {options.seed}",
@@ -186,44 +182,6 @@ def _check_agreement(what: str, asked: int | None, found: int, most: int, source
         )
     if found > most:
         raise CheckpointError(f"the {source.title} have {found} {what}; expected {most} at most")
-
-
-def _build(source: Source, options: LoadOptions) -> nn.Module:
-    if not source.weights:
-        module = _draw(source, options)
-    elif options.init:
-        raise OptionError(
-            f"--init {options.init}: given weights that are there already, {source.title}; "
-            "leave it out, or give --weights random"
-        )
-    else:
-        module = build_for(source.card, source.weights)
-        module.load_state_dict(_fit(source, module), assign=True)
-    return module.eval().requires_grad_(requires_grad=False)
-
-
-def _fit(source: Source, module: ResNet) -> dict[str, Tensor]:
-    name = source.card.name
-    try:
-        return fit(source.weights, module.state_dict(), source.title, name)
-    except MisfitError as error:
-        near = nearest(source.weights).name
-        hint = "for a model of your own pass module.path:factory"
-        if near != name:
-            hint = f"they are nearest to {near}: pass that name, or auto"
-        raise MisfitError(f"{error}; {hint}", error.diagnosis) from None
-
-
-def _draw(source: Source, options: LoadOptions) -> ResNet:
-    # On the meta device nothing is drawn that is to be replaced at once.
-    with torch.device("meta"):
-        module = source.card.build(classes=source.classes, channels=source.channels)
-    # Not Module.to_empty, which loads sympy (0.3 s).
-    shapes = module.state_dict().items()
-    empty = {name: torch.empty(v.shape, dtype=v.dtype, device="cpu") for name, v in shapes}
-    module.load_state_dict(empty, assign=True)
-    initialise(module, options.seed, options.init or "scattered")
-    return module
 
 
 def _hash_weights(state: Mapping[str, Tensor]) -> str:
