@@ -18,6 +18,7 @@ __all__ = [
     "Provider",
     "Quiet",
     "Truth",
+    "TunedBatch",
     "TunedProvider",
     "Variants",
 ]
@@ -33,6 +34,14 @@ PROVIDER_NAMES = "cpu, cuda, tensorrt, rtx or openvino"
 """Those of `runtime.providers.PROVIDERS`, which is loaded when a model is opened and not before."""
 Provider = Annotated[
     str, typer.Option(help=f"Where it must run: {PROVIDER_NAMES}.", metavar="NAME")
+]
+TunedBatch = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="How many images to run at once; by default as tuned, or 8.",
+        show_default=False,
+    ),
 ]
 TunedProvider = Annotated[
     str,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.arguments import Folder, Json, Quiet, TunedProvider
+from runtime.arguments import Folder, Json, Quiet, TunedBatch, TunedProvider
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
 
@@ -40,14 +40,7 @@ def classify(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="Run this engine instead.", show_default=False)
     ] = "",
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="How many images to run at once; by default as tuned, or 8.",
-            show_default=False,
-        ),
-    ] = None,
+    batch: TunedBatch = None,
 ) -> None:
     """Name what is in images, with probabilities.
 

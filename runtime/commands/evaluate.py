@@ -15,6 +15,7 @@ from runtime.arguments import (
     Json,
     Quiet,
     Truth,
+    TunedBatch,
     TunedProvider,
     Variants,
 )
@@ -53,14 +54,7 @@ def evaluate(
         ),
     ] = None,
     provider: TunedProvider = "",
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="How many images to run at once; by default as tuned, or 8.",
-            show_default=False,
-        ),
-    ] = None,
+    batch: TunedBatch = None,
     threads: Annotated[
         int | None,
         typer.Option(
