@@ -60,7 +60,7 @@ def diagnose(
 
     module = None
     if wish is not None:
-        from export.divergence.reference import load_reference
+        from export.divergence.load_reference import load_reference
 
         module = load_reference(wish, loaded, read_graph(loaded)).module
     diagnosis = diagnose_accuracy(loaded, dataset, named, module, screen)

@@ -67,9 +67,9 @@ def diverge(
     )
     divergence = diverge(loaded, question, screen)
     if plot is not None:
-        from export.divergence.plot import draw_depth
+        from export.divergence.plot_depth import plot_depth
 
-        replace_file(plot, draw_depth(divergence).encode())
+        replace_file(plot, plot_depth(divergence).encode())
     show_divergence(divergence, screen)
     if divergence.left:
         raise VerdictError(summarize(divergence))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from export.divergence.divergence import Divergence
 from export.divergence.judge_tensors import first_to_leave, judge_tensors
+from export.divergence.load_reference import load_reference
 from export.divergence.look import look
-from export.divergence.reference import load_reference
 from export.divergence.sides import Sides, read_variant
 from export.divergence.wish import Wish
 from export.fold import fold_batchnorm

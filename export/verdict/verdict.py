@@ -12,7 +12,7 @@ from pathlib import Path
 
 from calibration.take_evenly import take_evenly
 from export.classifier import Classifier
-from export.divergence.reference import load_reference
+from export.divergence.load_reference import load_reference
 from export.divergence.sides import read_variant
 from export.divergence.wish import Wish
 from export.parity.report import ParityReport

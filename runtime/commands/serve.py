@@ -92,8 +92,8 @@ def serve(
     from runtime.serving.open_model import Backend
     from runtime.serving.options import BatchOptions, Limits
     from runtime.serving.place import Place
+    from runtime.serving.read_token import read_token
     from runtime.serving.serve import serve
-    from runtime.serving.token import read_token
 
     order = Order(
         versions=split_words(variant),

@@ -14,7 +14,7 @@ from pathlib import Path
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.feed import check_classifier
-from runtime.scoring.arrow import check_arrow
+from runtime.scoring.check_arrow import check_arrow
 from runtime.scoring.find_inputs import find_inputs
 from runtime.scoring.inputs import Inputs
 from runtime.scoring.partition import Partition, choose_size, cut

@@ -16,7 +16,7 @@ from runtime.evaluation.ground_truth import read_truth
 from runtime.read_file import read_file
 from runtime.read_labels import read_labels
 from runtime.results_file import read_results
-from runtime.serving.token import read_token
+from runtime.serving.read_token import read_token
 
 READERS = {
     "labels": lambda path: read_labels(path, 1000),

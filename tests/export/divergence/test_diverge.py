@@ -10,7 +10,7 @@ import pytest
 
 from export.cli import main
 from export.divergence.diverge import Question, diverge
-from export.divergence.plot import draw_depth
+from export.divergence.plot_depth import plot_depth
 from export.divergence.show import summarize
 from export.divergence.wish import Wish
 from export.samples import sample_images
@@ -136,7 +136,7 @@ WEIGHTS = ["--weights", "export/models/weights/resnet20-digits.safetensors"]
 
 def test_the_same_finding_draws_the_same_bytes(sound):
     found = look(sound, "fp16")
-    assert draw_depth(found) == draw_depth(found)
+    assert plot_depth(found) == plot_depth(found)
 
 
 def test_graphs_that_take_pixels_are_shown_the_same_images(tmp_path):

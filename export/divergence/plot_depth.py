@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from export.divergence.divergence import Divergence
 
-__all__ = ["draw_depth"]
+__all__ = ["plot_depth"]
 
 _INK = "#010203"
 """Stands for the colour of the page's text, which matplotlib cannot name."""
@@ -38,7 +38,7 @@ _WIDTH_INCHES, _HEIGHT_INCHES = 9.0, 3.8
 _MOST_LABELS = 40
 
 
-def draw_depth(divergence: Divergence) -> str:
+def plot_depth(divergence: Divergence) -> str:
     """Return an SVG document: the variant's SQNR at every tensor, and that of float32 PyTorch."""
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
