@@ -15,13 +15,13 @@ import numpy as np
 from runtime.bundle import Bundle
 from runtime.errors import OptionError, VerdictError
 from runtime.feed import fill_batch, fixed_batch
-from runtime.onnx_files.tensor import read_tensor
 from runtime.runner import Images, Logits, join_outputs
 from runtime.serving.batcher import Outputs, Run
 from runtime.serving.contract import Contract
 from runtime.serving.options import BatchOptions, Limits
 from runtime.serving.tensors import tensor_of
 from runtime.variant import Variant
+from runtime.verification.read_golden import read_golden
 
 __all__ = ["Backend", "OpenModel", "open_model"]
 
@@ -160,9 +160,7 @@ def _in_one_batch_size(run: Run, variant: Variant) -> Run:
 def _prove(bundle: Bundle, variant: Variant, run: Run, opened: _Opened, largest: int) -> None:
     """Return if the model answers golden inputs as PyTorch did; it is warm then, too."""
     for case, tolerance in zip(bundle.manifest.golden, variant.golden_tolerances, strict=True):
-        images: Images = read_tensor(bundle.read(case.input_file))
-        files = case.output_files(len(variant.outputs))
-        expected = join_outputs([read_tensor(bundle.read(path)) for path in files])
+        images, expected = read_golden(bundle, case, variant)
         if not opened.accepts(images.shape):
             continue
         parts = [

@@ -11,10 +11,9 @@ import numpy as np
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, BundleError
 from runtime.manifest import GoldenCase
-from runtime.onnx_files.tensor import read_tensor
-from runtime.runner import join_outputs
 from runtime.variant import Variant
 from runtime.verification.check import Check
+from runtime.verification.read_golden import read_golden
 
 if TYPE_CHECKING:
     from runtime.runner import Runner
@@ -56,9 +55,7 @@ def check_golden(bundle: Bundle, candidate: Candidate, sound: set[str]) -> Itera
 def _check_case(bundle: Bundle, candidate: Candidate, case: GoldenCase, tolerance: float) -> Check:
     name = f"{candidate.name} {case.folder}"
     try:
-        images = read_tensor(bundle.read(case.input_file))
-        parts = case.output_files(len(candidate.variant.outputs))
-        expected = join_outputs([read_tensor(bundle.read(path)) for path in parts])
+        images, expected = read_golden(bundle, case, candidate.variant)
         if not candidate.accepts(images.shape):
             shape = "x".join(map(str, images.shape))
             given = f"{case.content}, {shape}, is outside its profiles"
