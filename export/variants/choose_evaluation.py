@@ -54,8 +54,8 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
         source = f"of {available} images in '{folder}', held back from calibration"
     if (different := _different(files)) < FEWEST:
         raise OptionError(
-            f"images to judge by: given {different} different ones in '{folder}'; expected at "
-            f"least {FEWEST}"
+            f"images to judge by: of {len(files)} in '{folder}' no more than {different} differ; "
+            f"expected at least {FEWEST}"
         )
     _check_rest(order, files)
     classes, unknown = _read_classes(files, folder, classifier)
@@ -83,8 +83,8 @@ def _check_rest(order: PrecisionOrder, judged: Sequence[ImageFile]) -> None:
     rest, _ = choose_images(order.calibration_data, order.images, judged)
     if (different := _different(rest)) < FEWEST:
         raise OptionError(
-            f"calibration images: given {different} different ones in '{order.calibration_data}' "
-            f"beside the {len(judged)} to judge by and their copies; expected at least {FEWEST}, "
+            f"calibration images: '{order.calibration_data}' holds {different} that differ from "
+            f"each other and from the {len(judged)} to judge by; expected at least {FEWEST}, "
             "better 300"
         )
 

@@ -61,6 +61,10 @@ class PrecisionOrder:
             raise OptionError(
                 f"--eval-images: given {self.eval_images}; expected at least {FEWEST} to judge by"
             )
+        if self.images < FEWEST:
+            raise OptionError(
+                f"--calibration-images: given {self.images}; expected at least {FEWEST}"
+            )
         for option, needed in self._idle():
             raise OptionError(f"{option}: given without {needed}; expected both, or neither")
         if "int8" in self.precisions:

@@ -92,7 +92,7 @@ def test_a_node_that_does_not_exist_is_refused_as_soon_as_the_graph_is_there(
         (["--keep-float", "layer9"], "--keep-float: the graph has no node 'layer9'"),
         (["--keep-float", "layer1.0.convl"], "did you mean 'layer1.0.conv"),
         (["--keep-float", "conv1,relu"], "'relu' is a Relu, which runs as the node before it does"),
-        (["--calibration-images", "3"], "images: given 3; expected at least 10"),
+        (["--calibration-images", "3"], "--calibration-images: given 3; expected at least 10"),
         (["--method", "magic"], "method: given 'magic'; expected one of"),
         (["--static", "1x1x16x12"], "--static: given '1x1x16x12', and images of 8x8 to"),
     ],
@@ -122,9 +122,9 @@ def test_bad_folders_are_one_line_each(refused, write_scans, tmp_path):
         ("none", "there is no folder"),
         ("empty", "no images in"),
         ("two", "calibration images: given 2 in"),
-        ("black", "different"),
+        ("black", "no more than 1 differ"),
         ("noise", "random noise"),
-        ("broken", "different ones"),
+        ("broken", "no more than 8 differ"),
     ):
         data = ("--calibration-data", tmp_path / folder)
         assert message in refused("--precision", "int8", *data), folder
@@ -136,12 +136,13 @@ def test_copies_of_an_image_count_once(refused, write_scans, tmp_path):
     for number in range(60):
         shutil.copy(next(copies.rglob("*.png")), copies / f"{number}.png")
     data = ("--precision", "int8", "--calibration-data")
-    assert "images to judge by: given 1 different ones in" in refused(*data, copies)
-    assert "images to judge by: given 1" in refused(*data, good, "--eval-data", copies)
-    assert "calibration images: given 1" in refused(*data, copies, "--eval-data", good)
+    held = refused(*data, copies)
+    assert "images to judge by: of 15 in" in held
+    assert "no more than 1 differ" in held
+    assert "no more than 1 differ" in refused(*data, good, "--eval-data", copies)
+    assert "copies' holds 1 that differ" in refused(*data, copies, "--eval-data", good)
     error = refused(*data, good, "--eval-data", good)
-    assert "given 0 different ones" in error
-    assert "beside the 60 to judge by and their copies" in error
+    assert "good' holds 0 that differ from each other and from the 60 to judge by" in error
 
 
 def test_many_broken_images_to_judge_by_in_a_row_are_skipped(
