@@ -24,11 +24,9 @@ __all__ = [
     "Data",
     "EdgeName",
     "Input",
-    "Json",
     "Name",
     "Opset",
     "Precisions",
-    "Quiet",
     "Resize",
     "Static",
     "Tensorrt",
@@ -64,8 +62,6 @@ Precisions = Annotated[
     str,
     typer.Option(metavar="KIND ...", help="fp32 fp16 int8; what is not float32 is made beside it."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 
 PRECISIONS = ("fp32", "fp16", "int8")
 PRECISION_WORDS = {

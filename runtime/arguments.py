@@ -52,7 +52,7 @@ TunedProvider = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 Variants = Annotated[
     str, typer.Option(metavar="NAME...", help="Only these variants.", show_default=False)
 ]

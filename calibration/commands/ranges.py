@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from runtime.arguments import Folder, Json, Quiet
 from runtime.require_packages import require_packages
 from runtime.terminal import Screen
 
@@ -14,7 +15,7 @@ __all__ = ["ranges"]
 
 
 def ranges(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.")],
+    bundle: Folder,
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="Images the model will meet.")],
     images: Annotated[
         int, typer.Option(help="How many at most, spread evenly over the folder.")
@@ -25,8 +26,8 @@ def ranges(
     output: Annotated[
         Path | None, typer.Option(help="Ranges file.  [default: BUNDLE.ranges.json]")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the range of every activation, which int8 needs.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from runtime.arguments import Folder, Json, Quiet
 from runtime.require_packages import require_packages
 from runtime.terminal import Screen
 
@@ -14,7 +15,7 @@ __all__ = ["sensitivity"]
 
 
 def sensitivity(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export made.")],
+    bundle: Folder,
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="Images the model will meet.")],
     target: Annotated[
         str, typer.Option(help="Where the quantized graph is to run: tensorrt or cpu.")
@@ -26,8 +27,8 @@ def sensitivity(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Draw all nodes, in order.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure what quantizing each node alone costs.
 

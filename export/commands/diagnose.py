@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from export.arguments import Data, Json, Quiet, require_extra
+from export.arguments import Data, require_extra
 from export.divergence.wish import Wish
-from runtime.arguments import ClassNames, Folder, Truth
+from runtime.arguments import ClassNames, Folder, Json, Quiet, Truth
 from runtime.errors import OptionError, VerdictError
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen

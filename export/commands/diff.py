@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from export.arguments import Json, Quiet, require_extra
+from export.arguments import require_extra
+from runtime.arguments import Json, Quiet
 from runtime.errors import VerdictError
 from runtime.terminal import Screen
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from export.arguments import Json, Quiet, require_extra
+from export.arguments import require_extra
 from export.divergence.wish import Wish
-from runtime.arguments import Folder
+from runtime.arguments import Folder, Json, Quiet
 from runtime.errors import OptionError, VerdictError
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen

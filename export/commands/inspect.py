@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from export.arguments import Json, Quiet, require_extra
+from export.arguments import require_extra
 from export.weights.check_weights import check_weights_file
+from runtime.arguments import Json, Quiet
 from runtime.errors import VerdictError
 from runtime.terminal import Screen
 

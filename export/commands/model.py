@@ -11,10 +11,8 @@ import typer
 from export.arguments import (
     EdgeName,
     Input,
-    Json,
     Name,
     Opset,
-    Quiet,
     Static,
     Tensorrt,
     parse_input,
@@ -24,6 +22,7 @@ from export.arguments import (
 from export.load_arguments import LoadArguments
 from export.opsets import DEFAULT_OPSET
 from export.variants.arguments import VARIANT_WORDS, PrecisionArguments
+from runtime.arguments import Json, Quiet
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments, TimingCache
 from runtime.errors import OptionError
 from runtime.guard import instant_interrupt

@@ -13,7 +13,6 @@ from export.arguments import (
     Crop,
     EdgeName,
     Input,
-    Json,
     Name,
     Opset,
     Precisions,
@@ -27,6 +26,7 @@ from export.arguments import (
 )
 from export.load_options import LoadOptions
 from export.opsets import DEFAULT_OPSET
+from runtime.arguments import Json
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
