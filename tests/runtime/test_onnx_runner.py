@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -5,9 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from runtime.errors import BackendError, BundleError, OptionError, ProviderError
 from runtime.onnx_runner import OnnxRunner
+from runtime.open_runner import open_runner
 from runtime.providers import describe_strays
 
 MEAN_COLOUR = """
@@ -271,3 +274,58 @@ def test_int8_of_opset_21_runs_as_it_is_written():
     images = np.arange(-8, 8, dtype=np.float32).reshape(1, 1, 4, 4) / 4
     runner = OnnxRunner.open(onnx.parser.parse_model(text).SerializeToString(), as_written=True)
     assert runner.logits(images).tolist() == [[[[0, 0], [1, 2]]]]
+
+
+def half_int8():
+    """Int8 with float16 around it, whose product of scales is 1e-7: float16 has 6e-8 and 1.2e-7."""
+    text = """
+        <ir_version: 10, opset_import: ["" : 19]>
+        half (float[batch, 3, height, width] images) => (float[batch, 10] logits)
+        <float16 step, float16 scale, float16 coarse, float16[10] bias, int8[10, 3, 1, 1] integers,
+         int8 zero = {0}>
+        {
+            given = Cast <to = 10> (images)
+            rounded = QuantizeLinear (given, step, zero)
+            restored = DequantizeLinear (rounded, step, zero)
+            weights = DequantizeLinear (integers, scale, zero)
+            convolved = Conv (restored, weights, bias)
+            rounded_again = QuantizeLinear (convolved, coarse, zero)
+            restored_again = DequantizeLinear (rounded_again, coarse, zero)
+            pooled = GlobalAveragePool (restored_again)
+            flat = Flatten (pooled)
+            logits = Cast <to = 1> (flat)
+        }
+    """
+    made = onnx.parser.parse_model(text)
+    values = {
+        "step": np.float16(0.001),
+        "scale": np.float16(0.0001),
+        "coarse": np.float16(0.0004),
+        "bias": np.full(10, 0.01, np.float16),
+        "integers": np.full((10, 3, 1, 1), 127, np.int8),
+    }
+    made.graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in values.items())
+    return made.SerializeToString()
+
+
+def is_as_written(runner):
+    """Whether the runner makes of an image of 0.1 what is written: 3 * 127e-4 * 0.1 + 0.01."""
+    logits = runner.logits(np.full((1, 3, 4, 4), 0.1, np.float32))
+    return np.allclose(logits, 0.01381, rtol=0.03)
+
+
+def test_scales_of_int8_with_float16_around_it_are_not_multiplied_in_float16():
+    assert is_as_written(OnnxRunner.open(half_int8(), as_written=True))
+
+
+def test_int8_of_a_bundle_that_is_placed_for_tensorrt_runs_as_it_is_written(publish_tiny, tmp_path):
+    def change_manifest(manifest):
+        variant = dataclasses.replace(manifest.variants["fp32"], placement="tensorrt")
+        return dataclasses.replace(manifest, variants={"fp32": variant})
+
+    bundle = publish_tiny(
+        tmp_path / "half",
+        change_files=lambda files: files.update({"model.onnx": half_int8()}),
+        change_manifest=change_manifest,
+    )
+    assert is_as_written(open_runner(bundle))
