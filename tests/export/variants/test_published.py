@@ -15,6 +15,7 @@ from runtime.building.orders import EngineRequest, order_engines
 from runtime.bundle import Bundle
 from runtime.engines.options import EngineOptions
 from runtime.errors import OptionError
+from runtime.providers import PROVIDERS
 from runtime.schema import from_json
 from runtime.verification.verify import verify
 
@@ -69,8 +70,11 @@ def test_every_variant_is_judged_on_images_that_were_not_calibrated_on(manifest)
     assert manifest.variants["fp16"].judgement.status == "not shown"
 
 
-def test_the_bundle_proves_itself(published):
-    report = verify(Bundle.load(published))
+@pytest.mark.parametrize("provider", ["cpu", "openvino"])
+def test_the_bundle_proves_itself(published, provider):
+    if provider != "cpu":
+        pytest.importorskip(PROVIDERS[provider].plugin)
+    report = verify(Bundle.load(published), provider)
     assert report.passed
     assert len(report.runners) == len(VARIANTS)
 
