@@ -11,6 +11,7 @@ from torch import Tensor
 
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.models.catalogue import ModelCard
+from export.models.fit import fit
 from export.weights.diagnose import Diagnosis, diagnose
 from export.weights.identify import build_for, identify, sizes
 from runtime.errors import DeployError
@@ -82,12 +83,11 @@ def inspect_checkpoint(path: Path, *, ema: bool = False) -> Inspection:
     checkpoint = read_checkpoint(path, ema=ema)
     weights = checkpoint.weights
     card, problem = _identify(checkpoint, path)
-    diagnosis = diagnose(weights, build_for(card, weights).state_dict()) if card else None
-    if diagnosis and diagnosis.misfits:
-        problem = (
-            f"{path.name} is no whole {card.name if card else ''}, the nearest model (tensors "
-            f"amiss: {len(diagnosis.misfits)}); for a model of your own pass module.path:factory"
-        )
+    diagnosis = None
+    if card:
+        expected = build_for(card, weights).state_dict()
+        diagnosis = diagnose(weights, expected)
+        problem = _misfit(diagnosis, card, path) or _refusal(weights, expected, path)
     classes, channels, _ = sizes(weights)
     return Inspection(
         file=path.name,
@@ -115,6 +115,24 @@ def _identify(checkpoint: Checkpoint, path: Path) -> tuple[ModelCard | None, str
         return identify(checkpoint, f"weights ({path.name})"), ""
     except DeployError as error:
         return None, str(error)
+
+
+def _misfit(diagnosis: Diagnosis, card: ModelCard, path: Path) -> str:
+    if not diagnosis.misfits:
+        return ""
+    return (
+        f"{path.name} is no whole {card.name}, the nearest model (tensors amiss: "
+        f"{len(diagnosis.misfits)}); for a model of your own pass module.path:factory"
+    )
+
+
+def _refusal(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> str:
+    """Return what an export would say against weights whose names and shapes fit."""
+    try:
+        fit(weights, expected, f"weights ({path.name})", "")
+    except DeployError as error:
+        return str(error)
+    return ""
 
 
 def _floating(weights: Mapping[str, Tensor]) -> Iterator[Tensor]:

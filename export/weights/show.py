@@ -47,7 +47,7 @@ def _document(inspection: Inspection) -> dict[str, Any]:
 
 
 def _facts(inspection: Inspection) -> list[tuple[str, str]]:
-    whole = "" if not inspection.problem else " (nearest)"
+    whole = " (nearest)" if inspection.diagnosis and inspection.diagnosis.misfits else ""
     adapter = ", an adapter before the stem" if inspection.adapter else ""
     return [
         ("layout", inspection.layout or "unknown"),

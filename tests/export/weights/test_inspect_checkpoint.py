@@ -71,6 +71,14 @@ def test_a_broken_norm_is_named_with_what_is_wrong(tmp_path, sound, part, value,
     assert (found.norm, found.finding, found.channels) == ("layer2.1.bn2", finding, 3)
 
 
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_weights_that_are_not_finite_are_a_problem_of_any_tensor(tmp_path, sound, value) -> None:
+    seen = inspected(tmp_path, spoilt(sound, "layer1.0.conv1.weight", value, 1))
+    assert seen.model == "cifar_resnet20"
+    assert "weights.pth) hold NaN or infinity in 'layer1.0.conv1.weight'" in seen.problem
+    assert seen.findings == ()
+
+
 def test_norms_that_never_saw_an_image_are_told(tmp_path) -> None:
     module = find("cifar_resnet20").build(classes=4, channels=1)
     seen = inspected(tmp_path, module.state_dict())
