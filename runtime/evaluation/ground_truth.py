@@ -49,15 +49,15 @@ def read_truth(file: Path, images: Sequence[Path]) -> list[tuple[Path, str]]:
     """
     try:
         text = read_file(file).decode("utf-8-sig")
+        lines = [line for line in text.splitlines() if line.strip()]
+        pairs = list(_named(lines, file))
     except OSError as error:
         raise OptionError(f"cannot read the ground truth '{file}': {error.strerror}") from None
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, csv.Error):
         raise OptionError(
             f"the ground truth '{file}' is not text; expected a label a line"
         ) from None
-    lines = [line for line in text.splitlines() if line.strip()]
     by_name = {image.name: image for image in images} | {image.stem: image for image in images}
-    pairs = list(_named(lines, file))
     if pairs and pairs[0][0] in by_name:
         return _look_up(pairs, by_name, file)
     if len(lines) != len(images):

@@ -139,6 +139,7 @@ def test_broken_csv_file_is_refused(tmp_path, text, words):
     [
         ("truth.txt", "1\n2\n", "2 lines for 3 images"),
         ("truth.txt", f"{VALIDATION[0]} 1\nmissing.JPEG 2\n", "such as 'missing.JPEG'"),
+        ("truth.csv", "a.png," + "x" * 200_000, "is not text; expected a label a line"),
         ("ILSVRC2012_validation_ground_truth.txt", "1\n0\n3\n", "expected ILSVRC ids, 1 to 1000"),
         ("ILSVRC2012_validation_ground_truth.txt", "1\nn1\n3\n", "holds 'n1'"),
     ],
