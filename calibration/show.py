@@ -8,6 +8,7 @@ from typing import Any
 
 from calibration.calibrate import Calibration
 from calibration.ranges import INT8, UINT8
+from calibration.score_methods import CLOSE_DB
 from runtime.table import text_table
 from runtime.terminal import Screen
 
@@ -29,7 +30,7 @@ def show_calibration(calibration: Calibration, output: Path, screen: Screen) -> 
     screen.result("")
     if calibration.scores:
         screen.result(_scores_table(calibration))
-        screen.result("chosen: on each grid the method of the most decibel")
+        screen.result(f"chosen: what clips least within {CLOSE_DB:g} dB of the best on its grid")
         screen.result("")
     for line in _lines(calibration):
         screen.result(line)

