@@ -126,10 +126,17 @@ def _lede(content: Content) -> str:
     best = max(quick, key=lambda card: card.speedup or 0, default=None)
     if best is None or best.drop is None or best.speedup is None or best.speedup <= 1:
         return told
-    points = f"{abs(best.drop[0]):.2f}"
-    change = f"{'loses' if best.drop[0] >= 0 else 'gains'} {points} points"
-    change = "loses nothing" if float(points) == 0 else change
+    change = _change(*best.drop)
     return f"{told} {best.name} {change} and is {best.speedup:.2f} times as fast."
+
+
+def _change(lost: float, low: float, high: float) -> str:
+    """Return what points of top-1 that are lost come to, and whether that is more than chance."""
+    points = f"{abs(lost):.2f}"
+    if float(points) == 0:
+        return "loses nothing"
+    chance = ", which may be chance," if low <= 0 <= high else ""
+    return f"{'loses' if lost > 0 else 'gains'} {points} points{chance}"
 
 
 def _tally(verdict: Verdict) -> str:

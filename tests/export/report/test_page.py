@@ -278,6 +278,24 @@ def test_the_first_sentence_is_what_failed(content):
     assert "int8.cpu, agreement: 0.19 points, gate at most 0.3." in page
 
 
+@pytest.mark.parametrize(
+    ("drop", "told"),
+    [
+        ((-0.57, -1.48, 0.34), "gains 0.57 points, which may be chance, and is"),
+        ((0.57, -0.34, 1.48), "loses 0.57 points, which may be chance, and is"),
+        ((0.57, 0.2, 0.9), "loses 0.57 points and is"),
+        ((0.001, -0.3, 0.3), "loses nothing and is"),
+    ],
+)
+def test_the_first_sentence_calls_no_chance_a_gain(content, drop, told):
+    quickest = max(content.variants, key=lambda card: card.speedup or 0)
+    cards = tuple(
+        dataclasses.replace(card, drop=drop) if card is quickest else card
+        for card in content.variants
+    )
+    assert f"{quickest.name} {told}" in render(dataclasses.replace(content, variants=cards))
+
+
 def test_the_same_content_gives_the_same_page(content):
     assert render(content) == render(content)
 
