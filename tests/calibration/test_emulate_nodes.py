@@ -149,5 +149,5 @@ def test_fitting_ranges_score_better_than_ranges_too_wide_or_too_narrow(graph, m
         return score_logits(reference, logits).sqnr_db
 
     assert scaled(1) > 30
-    assert scaled(1) > scaled(8) + 10
+    assert scaled(1) > scaled(32) + 10
     assert scaled(1) > scaled(1 / 8) + 10

@@ -69,9 +69,10 @@ def test_chunks_change_nothing(named):
 
 
 def test_the_node_with_the_rough_weights_is_the_worst(make_graph):
-    weights = rng.standard_normal((8, 8, 3, 3)) / 9
-    weights[:, 0, 0, 0] = 40  # one weight a channel takes the scale from all others
-    graph = make_graph(conv2_weight=weights)
+    fine, rough = rng.standard_normal((2, 8, 8, 3, 3)) / 9
+    rough[:, 0, 0, 0] = 40  # one weight a channel takes the scale from all others ...
+    fine[0] /= 100  # ... and sees next to nothing
+    graph = make_graph(conv1_weight=fine, conv2_weight=rough)
     quantize, nodes = quantizer(graph, INT8), quantizable(graph, INT8)
     costs = worst_first(sensitivity(graph, [BATCHES], quantize, nodes, nodes, QUIET).nodes)
     assert costs[0].name == "conv2"

@@ -29,6 +29,7 @@ def digits_bundle(tmp_path_factory):
 @pytest.fixture(scope="session")
 def scans(write_scans, tmp_path_factory):
     """A folder for each digit, with 150 scans that were never trained on."""
+    # The seed is that of the split in scripts/train_digits.py: by another, some were trained on.
     held_out = np.random.default_rng(0).permutation(1797)[:150]
     return write_scans(tmp_path_factory.mktemp("scans"), held_out)
 

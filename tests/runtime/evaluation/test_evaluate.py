@@ -23,6 +23,7 @@ QUIET = Screen(quiet=True)
 @pytest.fixture(scope="module")
 def truths(drawn):
     """The class each image is said to be of: not always what a model answers."""
+    # These are the classes that the model of this seed answers, and the frequent one among them.
     return np.random.default_rng(1).choice([5, 5, 5, 0, 2, 1], len(drawn)).tolist()
 
 
