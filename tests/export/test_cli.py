@@ -73,6 +73,7 @@ def test_piped_output_has_no_control_codes_and_fits_80_columns(tmp_path, capsys,
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
     assert max(len(line) for line in captured.out.splitlines()) <= 80
+    assert "1x1x8x8     digit-0.png " in captured.out
 
 
 def test_the_list_names_every_model_with_its_counted_size(capsys):
