@@ -2,6 +2,9 @@
 
 An actor returns the files of its partitions; only this process writes them. So an actor that dies
 or is repeated leaves nothing behind, and what passes through Ray's object store is small.
+
+Ray repeats what an actor had under way when it died, as often as it dies. Where an image crashes
+its decoder that is for ever: so it is counted how often each partition was begun.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -28,6 +32,8 @@ __all__ = ["score_on_ray"]
 
 _CPUS_PER_ACTOR = 0.5
 """Booked, not used: actors that book every core leave none for Ray's own tasks, which then wait."""
+_TRIES = 3
+"""Of a partition whose actors die: machines may be lost, but not again and again with the same."""
 _THREADS = 1
 """Of each actor: two share their core's cache, and were a third slower."""
 
@@ -44,7 +50,8 @@ def score_on_ray(
 
     Raises:
         BackendMissingError: if Ray is not installed.
-        BackendError: if Ray fails, or a machine cannot do the job.
+        BackendError: if Ray fails, a machine cannot do the job, or a partition ends every actor
+            that begins it.
     """
     # Ray prints to standard output what happens to its processes, from a thread of its own.
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), ray_session(address):
@@ -53,6 +60,7 @@ def score_on_ray(
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        journal = ray.remote(num_cpus=0)(_Journal).remote()
         actors = max(1, min(_count_cores(), len(partitions)))
         done = ray.data.from_items(
             [asdict(partition) for partition in partitions],
@@ -63,7 +71,7 @@ def score_on_ray(
             batch_format="pyarrow",
             num_cpus=_CPUS_PER_ACTOR,
             compute=ray.data.ActorPoolStrategy(size=actors),
-            fn_constructor_kwargs={"job": job},
+            fn_constructor_kwargs={"job": job, "journal": journal},
         )
         by_number = {partition.number: partition for partition in partitions}
         for row in done.iter_rows():
@@ -79,22 +87,43 @@ def _count_cores() -> int:
     return int(resources.get("CPU", 1))
 
 
+class _Journal:
+    """Counts how often each partition was begun: an actor that dies can say nothing itself."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, number: int) -> int:
+        """Return how often the partition was begun, this time included."""
+        self._begun[number] += 1
+        return self._begun[number]
+
+
 class _Actor:
     """Scores one partition at a time, on one of the machines.
 
     An error is returned, not raised: Ray would wrap it in a report of many lines.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, journal: Any) -> None:  # noqa: ANN401 (Ray's handle of a _Journal)
         self._error = ""
+        self._journal = journal
         try:
             self._scorer = Scorer(job, _THREADS)
         except DeployError as error:
             self._error = str(error)
 
     def __call__(self, batch: pa.Table) -> dict[str, list[Any]]:
+        import ray
+
         (row,) = batch.to_pylist()
         data = b""
+        if ray.get(self._journal.begin.remote(row["number"])) > _TRIES:
+            last = row["start"] + row["rows"] - 1
+            self._error = (
+                f"the process that scores images {row['start']} to {last} died {_TRIES} times: one "
+                "of them crashes its decoder, or takes too much memory; leave it out"
+            )
         try:
             for partition, rows in () if self._error else self._scorer.score([Partition(**row)]):
                 data = encode(partition, rows)

@@ -263,6 +263,32 @@ def test_ray_goes_on_where_one_process_stopped_and_is_silent(tiny_bundle, listin
     assert rows_of(output) == expected
 
 
+CRASHING_DECODER = """
+import os, signal
+from PIL import GifImagePlugin, Image
+
+def crash(file, name):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+Image.register_open("GIF", crash, lambda start: start == b"crash this, deco")
+"""
+
+
+def test_image_that_crashes_its_decoder_is_not_tried_for_ever(tiny_bundle, listing, tmp_path):
+    (tmp_path / "shadow").mkdir()
+    (tmp_path / "shadow" / "sitecustomize.py").write_text(CRASHING_DECODER)
+    (tmp_path / "crash.gif").write_bytes(b"crash this, decoder")
+    paths = listing.read_text().splitlines()
+    listing.write_text("\n".join([*paths[:70], str(tmp_path / "crash.gif"), *paths[71:]]))
+    arguments = [tiny_bundle.folder, "--images", listing, "--output", tmp_path / "scores"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "shadow")}
+    child = start(*arguments, "--quiet", env=environment, stderr=subprocess.PIPE)
+    _, err = child.communicate()
+    assert child.returncode == 2
+    assert err.count("\n") == 1
+    assert err.startswith("error: the process that scores images 64 to 127 died 3 times: one of")
+
+
 def test_cluster_that_is_not_there_is_one_line(tiny_bundle, listing, tmp_path):
     with pytest.raises(BackendError, match="cannot join the cluster at"):
         score_into(tmp_path / "scores", tiny_bundle, listing, local=False, address="127.0.0.1:9")
