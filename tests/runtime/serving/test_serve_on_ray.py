@@ -173,7 +173,7 @@ def test_changed_bundle_is_rolled_out_and_no_request_fails(server, folder, publi
     assert gap(last, new[number]) < 1e-5 < gap(last, old[number])
 
 
-@pytest.mark.parametrize("text", ["0", "3:2", "many", "1:x", "-1", ""])
+@pytest.mark.parametrize("text", ["0", "3:2", "many", "1:x", "-1", "", "9" * 5000])
 def test_replicas_that_cannot_be_are_refused(text):
     with pytest.raises(OptionError, match=r"^replicas: given"):
         parse_replicas(text, 1.0, "")
