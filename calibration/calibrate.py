@@ -86,7 +86,7 @@ def calibrate(graph: ir.Model, spec: ImageSpec, order: Order, screen: Screen) ->
     check_weights(graph)
     with screen.step("choose") as step:
         files, available = choose_images(order.data, order.images, order.without)
-        _refuse_few(files)
+        _refuse_few(files, order.data)
         step.detail = f"{len(files)} of {available} images in {order.data}"
     model, data = ModelKey.of(graph, spec), DataKey.of(files, order.method)
     with screen.step("equalize") as step:
@@ -134,12 +134,12 @@ def _refuse_planes(spec: ImageSpec) -> None:
         )
 
 
-def _refuse_few(files: Sequence[ImageFile]) -> None:
+def _refuse_few(files: Sequence[ImageFile], folder: Path) -> None:
     different = len({file.sha256 for file in files})
     if different < FEWEST:
         raise OptionError(
-            f"calibration images: given {different} different ones; expected at least {FEWEST}, "
-            "better 300, of what the model will see"
+            f"calibration images: of {len(files)} in '{folder}' no more than {different} differ; "
+            f"expected at least {FEWEST}, better 300, of what the model will see"
         )
 
 

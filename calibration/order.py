@@ -39,4 +39,4 @@ class Order:
             known = ", ".join((*METHODS, AUTO))
             raise OptionError(f"method: given '{self.method}'; expected one of {known}")
         if self.images < FEWEST:
-            raise OptionError(f"images: given {self.images}; expected at least {FEWEST}")
+            raise OptionError(f"--images: given {self.images}; expected at least {FEWEST}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from calibration.images import ImageRecord
 from runtime.errors import ImageError
 
-__all__ = ["FEWEST", "Survey", "refuse_unfit", "survey"]
+__all__ = ["FEWEST", "Survey", "refuse_unfit", "refuse_unreal", "survey"]
 
 FEWEST = 10
 """Different images a calibration needs. NVIDIA and Intel advise 300 to 500."""
@@ -80,17 +80,30 @@ def refuse_unfit(survey: Survey) -> None:
     different = survey.read - len(survey.duplicates)
     if different < FEWEST:
         raise ImageError(
-            f"calibration images: given {different} different ones; expected at least {FEWEST}, "
-            "better 300, of what the model will see"
+            f"calibration images: of {survey.read} that could be read no more than {different} "
+            f"differ; expected at least {FEWEST}, better 300, of what the model will see"
         )
+    refuse_unreal(survey, "calibration images")
+
+
+def refuse_unreal(survey: Survey, purpose: str) -> None:
+    """Return unless these are images that no model is made for.
+
+    Args:
+        survey: of the images, or of a sample of them.
+        purpose: what they are for: "calibration images".
+
+    Raises:
+        ImageError: if more than half of them are of a single colour, or they are noise.
+    """
     if 2 * len(survey.constant) > survey.read:
         raise ImageError(
-            f"calibration images: {len(survey.constant)} of {survey.read} are of a single colour, "
+            f"{purpose}: {len(survey.constant)} of {survey.read} are of a single colour, "
             f"such as '{survey.constant[0]}'; expected images of what the model will see"
         )
     if survey.correlation < _NOISE:
         raise ImageError(
-            "calibration images: these are random noise (neighbouring pixels correlate by "
+            f"{purpose}: these are random noise (neighbouring pixels correlate by "
             f"{survey.correlation:.2f}; real images by 0.5 to 1); expected images of what the "
             "model will see"
         )

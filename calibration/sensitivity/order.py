@@ -37,8 +37,8 @@ class Order:
                 f"target: given '{self.target}'; expected one of {', '.join(TARGETS)}"
             )
         if self.images < FEWEST:
-            raise OptionError(f"images: given {self.images}; expected at least {FEWEST}")
+            raise OptionError(f"--images: given {self.images}; expected at least {FEWEST}")
         if self.top < 1:
-            raise OptionError(f"top: given {self.top}; expected at least 1")
+            raise OptionError(f"--top: given {self.top}; expected at least 1")
         if self.plot is not None and self.plot.suffix != ".svg":
             raise OptionError(f"plot: given '{self.plot}'; expected the name of an .svg file")

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibration.images import ImageFile, choose_images
-from calibration.survey import FEWEST
+from calibration.images import ImageFile, choose_images, read_batches
+from calibration.survey import FEWEST, refuse_unreal, survey
+from calibration.take_evenly import take_evenly
 from export.classifier import Classifier
 from export.samples import sample_images
 from export.variants.evaluation import UNKNOWN, Evaluation
@@ -15,12 +16,15 @@ from export.variants.order import PrecisionOrder
 from runtime.errors import OptionError
 from runtime.evaluation.dataset import open_dataset
 from runtime.evaluation.match_labels import match_labels
+from runtime.image_spec import ImageSpec
 from runtime.terminal import Screen
 
 __all__ = ["choose_evaluation", "true_classes"]
 
 _HELD_BACK_SHARE = 4
 """One image in so many of the calibration folder is held back, where there is no other folder."""
+_SAMPLE, _BATCH = 32, 8
+"""So many of the images, so many at a time, are looked at before all else: are they real?"""
 
 
 def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Screen) -> Evaluation:
@@ -31,6 +35,7 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
     Raises:
         OptionError: if a folder is missing or holds too few images, or those to judge by are the
             only ones to calibrate on.
+        ImageError: if those to judge by are noise, or of a single colour.
     """
     folder = order.eval_data or order.calibration_data
     if classifier.image.channels == "planes":
@@ -58,6 +63,7 @@ def choose_evaluation(order: PrecisionOrder, classifier: Classifier, screen: Scr
             f"expected at least {FEWEST}"
         )
     _check_rest(order, files)
+    _check_real(files, classifier.image)
     classes, unknown = _read_classes(files, folder, classifier)
     if unknown:
         screen.note(f"{'':<12}           no true classes, so no top-1 accuracy: {unknown}")
@@ -87,6 +93,12 @@ def _check_rest(order: PrecisionOrder, judged: Sequence[ImageFile]) -> None:
             f"each other and from the {len(judged)} to judge by; expected at least {FEWEST}, "
             "better 300"
         )
+
+
+def _check_real(files: Sequence[ImageFile], spec: ImageSpec) -> None:
+    """Return unless a sample of the files is of what calibration refuses, too."""
+    batches = read_batches(take_evenly(files, _SAMPLE), spec, _BATCH)
+    refuse_unreal(survey([r for batch in batches for r in batch.records]), "images to judge by")
 
 
 def _different(files: Sequence[ImageFile]) -> int:

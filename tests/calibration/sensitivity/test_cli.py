@@ -111,7 +111,7 @@ def test_what_cannot_be_answered_is_one_clear_line(calibrated, digits, tmp_path,
     assert "target: given 'gpu'; expected one of tensorrt, cpu" in fails(
         calibrated, *data, "--target", "gpu"
     )
-    assert "images: given 3; expected at least 10" in fails(calibrated, *data, "--images", 3)
+    assert "--images: given 3; expected at least 10" in fails(calibrated, *data, "--images", 3)
     assert "top: given 0" in fails(calibrated, *data, "--top", 0)
     assert "expected the name of an .svg file" in fails(calibrated, *data, "--plot", "a.png")
     (tmp_path / "file").write_text("")

@@ -130,6 +130,19 @@ def test_bad_folders_are_one_line_each(refused, write_scans, tmp_path):
         assert message in refused("--precision", "int8", *data), folder
 
 
+def test_images_that_calibration_refuses_are_not_judged_by_either(refused, tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("noise", "grey"):
+        (tmp_path / folder).mkdir()
+    for number in range(60):
+        pixels = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "noise" / f"{number}.png")
+        Image.new("L", (8, 8), number).save(tmp_path / "grey" / f"{number}.png")
+    judge = ("--precision", "fp16", "--eval-data")
+    assert "images to judge by: these are random noise" in refused(*judge, tmp_path / "noise")
+    assert "images to judge by: 32 of 32 are of a single" in refused(*judge, tmp_path / "grey")
+
+
 def test_copies_of_an_image_count_once(refused, write_scans, tmp_path):
     good = write_scans(tmp_path / "good", range(60))
     copies = write_scans(tmp_path / "copies", [77])
