@@ -99,20 +99,30 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def main() -> None:
-    """Do the work that the command line names."""
-    name, bundle, folder, images, output = sys.argv[1:]
-    recipe, target = name.split()
-    task = Task(bundle=Bundle.load(Path(bundle)), folder=Path(folder), images=int(images))
-    placement = TENSORRT if target == "tensorrt" else ONNXRUNTIME
+PLACEMENTS = {"tensorrt": TENSORRT, "cpu": ONNXRUNTIME}
+
+
+def main() -> int:
+    """Do the work that the command line names; return the exit status."""
+    try:
+        name, bundle, folder, images, output = sys.argv[1:]
+        recipe, target = name.split()
+        make, placement, count = RECIPES[recipe], PLACEMENTS[target], int(images)
+    except (ValueError, KeyError):
+        known = f"{'|'.join(RECIPES)} {'|'.join(PLACEMENTS)}"
+        usage = f'quantize_with_ours.py "{known}" BUNDLE FOLDER IMAGES OUTPUT.onnx'
+        print(f"usage: {usage}", file=sys.stderr)
+        return 2
+    task = Task(bundle=Bundle.load(Path(bundle)), folder=Path(folder), images=count)
     start = time.process_time()
-    Path(output).write_bytes(RECIPES[recipe](task, placement))
+    Path(output).write_bytes(make(task, placement))
     seconds = time.process_time() - start
     # Not getrusage, whose peak a process inherits from the one that started it.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None  # on Linux
     print(f"\n{seconds} {int(peak[1]) / 1024}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

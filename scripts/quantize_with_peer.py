@@ -93,10 +93,16 @@ PEERS["ModelOpt max"] = partial(use_modelopt, method="max")
 PEERS["ModelOpt entropy"] = partial(use_modelopt, method="entropy")
 
 
-def main() -> None:
-    """Do the work that the command line names."""
-    peer, model, images, output = sys.argv[1:]
-    work = PEERS[peer](model, np.load(images, mmap_mode="r"), output)
+def main() -> int:
+    """Do the work that the command line names; return the exit status."""
+    try:
+        peer, model, images, output = sys.argv[1:]
+        prepare = PEERS[peer]
+    except (ValueError, KeyError):
+        usage = f'quantize_with_peer.py "{"|".join(PEERS)}" MODEL.onnx IMAGES.npy OUTPUT.onnx'
+        print(f"usage: {usage}", file=sys.stderr)
+        return 2
+    work = prepare(model, np.load(images, mmap_mode="r"), output)
     start = time.process_time()
     work()
     seconds = time.process_time() - start
@@ -104,7 +110,8 @@ def main() -> None:
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None  # on Linux
     print(f"\n{seconds} {int(peak[1]) / 1024}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

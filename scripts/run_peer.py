@@ -7,6 +7,7 @@ Requests and answers are those of `runtime.benchmark.worker`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -139,9 +140,17 @@ CONTESTANTS = {
 
 def main() -> int:
     """Serve the subject that the command line describes; return the exit status."""
-    given = Subject(**json.loads(sys.argv[1]))
     try:
-        opener = CONTESTANTS[given.contestant](given)
+        (words,) = sys.argv[1:]
+        given = Subject(**json.loads(words))
+        prepare = CONTESTANTS[given.contestant]
+    except (ValueError, TypeError, KeyError):
+        fields = ", ".join(field.name for field in dataclasses.fields(Subject))
+        known = "|".join(CONTESTANTS)
+        print(f"usage: run_peer.py JSON with {fields}; contestant: {known}", file=sys.stderr)
+        return 2
+    try:
+        opener = prepare(given)
     except BackendError as missing:
         print(json.dumps({"error": str(missing), "kind": type(missing).__name__}))
         return 2
