@@ -18,6 +18,7 @@ from runtime.bundle import Bundle
 from runtime.errors import ImageError, OptionError
 from runtime.feed import Chunk, check_classifier, fixed_batch, load_ahead, run_chunk
 from runtime.open_runner import start_opening
+from runtime.providers import check_provider
 
 if TYPE_CHECKING:
     from runtime.classify import RankedClass
@@ -33,7 +34,8 @@ class Request:
     """What shall run, and what is asked of it.
 
     Raises:
-        OptionError: if a number is less than 1, or an engine is to run in a provider.
+        OptionError: if a number is less than 1, there is no such provider, or an engine is to run
+            in one.
     """
 
     variant: str = "fp32"
@@ -51,6 +53,7 @@ class Request:
     def __post_init__(self) -> None:
         if min(self.top, self.batch) < 1:
             raise OptionError(f"given top {self.top}, batch {self.batch}; expected at least 1 each")
+        check_provider(self.provider)
         if self.engine and self.provider != "cpu":
             raise OptionError("an engine runs in TensorRT itself; leave --provider out")
 

@@ -25,6 +25,7 @@ from runtime.errors import (
 from runtime.plugin_provider import add_plugin
 from runtime.providers import (
     PROVIDERS,
+    check_provider,
     describe_strays,
     find_missing_piece,
     loaded_libraries,
@@ -121,9 +122,7 @@ class OnnxRunner:
                 missing, or which nodes.
             BackendError: if ONNX Runtime cannot run the model at all, for instance its opset.
         """
-        if provider not in PROVIDERS:
-            known = ", ".join(PROVIDERS)
-            raise OptionError(f"provider: given '{provider}'; expected one of {known}")
+        check_provider(provider)
         if not 0 <= threads <= _MOST_THREADS:
             raise OptionError(f"threads: given {threads}; expected 0 to {_MOST_THREADS}")
         accepted = _chain(provider) if allow_fallback else [provider]

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cache_folder import cache_folder
+from runtime.errors import OptionError
 
 __all__ = [
     "PROVIDERS",
     "Provider",
+    "check_provider",
     "describe_strays",
     "find_missing_piece",
     "loaded_libraries",
@@ -129,6 +131,17 @@ PROVIDERS = {
     ),
 }
 """By the name that `--provider` takes."""
+
+
+def check_provider(name: str) -> None:
+    """Return if there is such a provider; whether it runs here shows when it opens a model.
+
+    Raises:
+        OptionError: if there is none; names those there are.
+    """
+    if name not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise OptionError(f"provider: given '{name}'; expected one of {known}")
 
 
 def settings(provider: Provider, model: Path | bytes, threads: int = 0) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runtime.benchmark.timing import PACE, Pace
 from runtime.errors import OptionError
+from runtime.providers import check_provider
 
 __all__ = ["Plan"]
 
@@ -15,7 +16,7 @@ class Plan:
     """What shall be measured; each list is combined with every other.
 
     Raises:
-        OptionError: if a number is out of range.
+        OptionError: if a number is out of range, or there is no such provider.
     """
 
     variants: tuple[str, ...] = ()
@@ -39,3 +40,5 @@ class Plan:
             )
         if min(self.threads, default=0) < 0:
             raise OptionError(f"given threads {self.threads}; expected 0 or more each")
+        for provider in self.providers:
+            check_provider(provider)

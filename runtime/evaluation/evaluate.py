@@ -30,6 +30,7 @@ from runtime.evaluation.match_labels import match_labels
 from runtime.evaluation.summarize import Subject, summarize
 from runtime.feed import Chunk, check_classifier, fixed_batch, load_ahead, run_chunk
 from runtime.open_runner import open_runner
+from runtime.providers import check_provider
 from runtime.publishing.replace_file import check_replaceable, replace_file
 from runtime.runner import Runner
 from runtime.schema import to_json
@@ -43,7 +44,7 @@ class Request:
     """What shall be evaluated, and how it shall run.
 
     Raises:
-        OptionError: if a number is out of range.
+        OptionError: if a number is out of range, or there is no such provider.
     """
 
     variants: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Request:
             raise OptionError(
                 f"given batch {self.batch}, threads {self.threads}; expected at least 1 and 0"
             )
+        check_provider(self.provider)
 
 
 def evaluate(

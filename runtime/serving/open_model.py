@@ -15,6 +15,7 @@ import numpy as np
 from runtime.bundle import Bundle
 from runtime.errors import OptionError, VerdictError
 from runtime.feed import fill_batch, fixed_batch
+from runtime.providers import check_provider
 from runtime.runner import Images, Logits, join_outputs
 from runtime.serving.batcher import Outputs, Run
 from runtime.serving.contract import Contract
@@ -28,12 +29,19 @@ __all__ = ["Backend", "OpenModel", "open_model"]
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Where a model runs."""
+    """Where a model runs.
+
+    Raises:
+        OptionError: if there is no such provider.
+    """
 
     provider: str = "cpu"
     allow_fallback: bool = False
     threads: int = 0
     """Of one batch on the processor; 0 leaves it to the provider."""
+
+    def __post_init__(self) -> None:
+        check_provider(self.provider)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from runtime.manifest import Engine
 from runtime.onnx_files.metadata_props import metadata_props
 from runtime.onnx_files.read_onnx import read_onnx
 from runtime.open_runner import open_runner
+from runtime.providers import check_provider
 from runtime.schema import from_json
 from runtime.variant import TensorInfo, Variant
 from runtime.verification.check import Check, VerifyReport
@@ -54,10 +55,11 @@ def verify(
         open_one: opens an engine by its name.
 
     Raises:
-        OptionError: if the bundle has no such engine.
+        OptionError: if there is no such provider, or the bundle has no such engine.
         BackendError: if the backend cannot run a model as asked; that is no fault of the bundle.
         BundleError: if a model is what was published and yet nothing that can be run.
     """
+    check_provider(provider)
     chosen = {name: find_engine(bundle, name) for name in engines}
     runners, notes = [], list[str]()
     checks = [_check_file(bundle, path) for path in bundle.manifest.files]

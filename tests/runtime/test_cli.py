@@ -219,6 +219,26 @@ def test_verification_as_json_names_every_check(cli, tiny_folder):
 
 
 @pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("classify", ["nowhere.png"]),
+        ("evaluate", ["--data", "nowhere"]),
+        ("bench", ["--compare", "nowhere.json"]),
+        ("verify", []),
+        ("serve", ["nowhere"]),
+    ],
+)
+def test_a_provider_that_does_not_exist_is_told_before_anything_is_looked_at(
+    cli, tiny_folder, command, words
+):
+    flip_last_bit(tiny_folder / "model.onnx")
+    status, out, err = cli(command, tiny_folder, *words, "--provider", "abacus")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: provider: given 'abacus'; expected one of cpu, cuda, tensorrt")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--variant", "int4"], "has no variant 'int4'; it has: fp32"),
