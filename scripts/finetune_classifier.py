@@ -79,6 +79,9 @@ def finetune(  # noqa: PLR0913 (a Typer command's parameters are its command lin
 
     A training that was killed goes on when the same command is given again.
     """
+    from export.weights.check_weights import check_weights
+
+    check_weights(weights)  # before torch is imported, which takes seconds
     from export.training.finetune import finetune as train
     from export.training.order import Order
     from export.training.recipes import Pace

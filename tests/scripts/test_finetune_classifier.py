@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -44,6 +43,23 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "state.pt", weights_only=True)["module"]
 
 
+# A training that dies when it would save the end of its second epoch; its beginning is saved, too.
+DOOMED = """
+import os, runpy, sys
+saved = []
+
+def watch(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("state.pt"):
+        saved.append(event)
+        if len(saved) == 3:
+            os.kill(os.getpid(), 9)
+
+sys.addaudithook(watch)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_a_killed_training_goes_on_and_ends_in_the_same_bits(scans, tmp_path):
     whole = run(*command(scans, tmp_path / "whole", "--test", "--json"))
     assert whole.returncode == 0, whole.stderr
@@ -52,12 +68,9 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_bits(scans, tmp_path):
     assert len(document["history"]) == 4
 
     options = command(scans, tmp_path / "killed", "--test", "--json")
-    with subprocess.Popen(options, stderr=subprocess.PIPE, text=True) as child:
-        for line in child.stderr:
-            if line.startswith("epoch 2/4"):
-                os.kill(child.pid, signal.SIGKILL)
-                break
-    assert child.returncode == -signal.SIGKILL
+    killed = run(sys.executable, "-c", DOOMED, *options[3:])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert "epoch 2/4" in killed.stderr
     resumed = run(*options)
     assert resumed.returncode == 0, resumed.stderr
     assert "going on after step" in resumed.stderr
@@ -108,6 +121,15 @@ def test_bad_input_is_one_line_and_exit_status_2(main, scans, tmp_path, capsys, 
     assert lines[-1] == errors[0]
     assert message in errors[0]
     assert not (tmp_path / "output").exists()
+
+
+def test_weights_that_are_not_there_are_told_before_torch_is_imported(scans, tmp_path):
+    words = command(scans, tmp_path / "output", "--recipe", "freeze", "--weights", "none.pth")
+    found = run(sys.executable, "-X", "importtime", *words[1:])
+    assert found.returncode == 2
+    lines = found.stderr.splitlines()
+    assert lines[-1].startswith("error: cannot read weights from 'none.pth'")
+    assert not [line for line in lines if line.endswith("| torch")]
 
 
 def test_an_image_that_cannot_be_read_is_named_before_the_training(main, scans, tmp_path, capsys):
