@@ -1,9 +1,12 @@
 """The report's page: what it says, whatever it is given, in a real browser."""
 
 import dataclasses
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from export.report.content import (
     Activation,
@@ -312,3 +315,22 @@ def test_a_thumbnail_is_small_and_holds_nothing_but_pixels(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG nothing")
     assert thumbnail(tmp_path / "broken.png") == ""
     assert thumbnail(tmp_path / "gone.png") == ""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_wider_than_a_phone_is_shaded_where_there_is_more_of_it(browser, page_file, scheme):
+    page, _, _ = open_page(browser, page_file, 360, scheme)
+    table = page.get_by_role("region", name="Parity grid")
+    assert table.evaluate("e => e.scrollWidth - e.clientWidth") > 50
+
+    def shaded():
+        pixels = np.asarray(Image.open(io.BytesIO(table.screenshot())).convert("L"), np.int16)
+        edge = pixels[1]  # above the text
+        return [bool(abs(end - np.median(edge)) > 20) for end in (edge[1], edge[-2])]
+
+    assert shaded() == [False, True]
+    table.evaluate("e => { e.scrollLeft = 40 }")
+    assert shaded() == [True, True]
+    table.evaluate("e => { e.scrollLeft = e.scrollWidth }")
+    assert shaded() == [True, False]
+    page.close()
