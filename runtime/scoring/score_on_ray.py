@@ -4,7 +4,8 @@ An actor returns the files of its partitions; only this process writes them. So 
 or is repeated leaves nothing behind, and what passes through Ray's object store is small.
 
 Ray repeats what an actor had under way when it died, as often as it dies. Where an image crashes
-its decoder that is for ever: so it is counted how often each partition was begun.
+its decoder, or the model its provider, that is for ever: so it is counted how often each partition
+was begun, and how often each actor began to open the model.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = ["score_on_ray"]
 _CPUS_PER_ACTOR = 0.5
 """Booked, not used: actors that book every core leave none for Ray's own tasks, which then wait."""
 _TRIES = 3
-"""Of a partition whose actors die: machines may be lost, but not again and again with the same."""
+"""Of what ends its actors: machines may be lost, but not again and again with the same."""
 _THREADS = 1
 """Of each actor: two share their core's cache, and were a third slower."""
 
@@ -50,8 +51,8 @@ def score_on_ray(
 
     Raises:
         BackendMissingError: if Ray is not installed.
-        BackendError: if Ray fails, a machine cannot do the job, or a partition ends every actor
-            that begins it.
+        BackendError: if Ray fails, a machine cannot do the job, or a partition, or opening the
+            model, ends every actor that begins it.
     """
     # Ray prints to standard output what happens to its processes, from a thread of its own.
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), ray_session(address):
@@ -88,15 +89,19 @@ def _count_cores() -> int:
 
 
 class _Journal:
-    """Counts how often each partition was begun: an actor that dies can say nothing itself."""
+    """Counts how often each thing was begun: an actor that dies can say nothing itself."""
 
     def __init__(self) -> None:
-        self._begun: Counter[int] = Counter()
+        self._begun: Counter[str] = Counter()
 
-    def begin(self, number: int) -> int:
-        """Return how often the partition was begun, this time included."""
-        self._begun[number] += 1
-        return self._begun[number]
+    def begin(self, thing: str) -> int:
+        """Return how often it was begun since it was last ended, this time included."""
+        self._begun[thing] += 1
+        return self._begun[thing]
+
+    def end(self, thing: str) -> None:
+        """Forget how often it was begun."""
+        del self._begun[thing]
 
 
 class _Actor:
@@ -106,19 +111,29 @@ class _Actor:
     """
 
     def __init__(self, job: Job, journal: Any) -> None:  # noqa: ANN401 (Ray's handle of a _Journal)
+        import ray
+
         self._error = ""
         self._journal = journal
+        opening = f"opening by {ray.get_runtime_context().get_actor_id()}"  # one restarted keeps it
+        if ray.get(journal.begin.remote(opening)) > _TRIES:
+            self._error = (
+                f"the process that opens the model died {_TRIES} times: the model crashes what "
+                "runs it, or takes too much memory; try python -m runtime verify there"
+            )
+            return
         try:
             self._scorer = Scorer(job, _THREADS)
         except DeployError as error:
             self._error = str(error)
+        ray.get(journal.end.remote(opening))
 
     def __call__(self, batch: pa.Table) -> dict[str, list[Any]]:
         import ray
 
         (row,) = batch.to_pylist()
         data = b""
-        if ray.get(self._journal.begin.remote(row["number"])) > _TRIES:
+        if ray.get(self._journal.begin.remote(f"partition {row['number']}")) > _TRIES:
             last = row["start"] + row["rows"] - 1
             self._error = (
                 f"the process that scores images {row['start']} to {last} died {_TRIES} times: one "

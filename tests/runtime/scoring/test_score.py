@@ -289,6 +289,29 @@ def test_image_that_crashes_its_decoder_is_not_tried_for_ever(tiny_bundle, listi
     assert err.startswith("error: the process that scores images 64 to 127 died 3 times: one of")
 
 
+CRASHING_MODEL = """
+import os, signal, sys
+
+def crash(event, arguments):
+    if event == "import" and arguments[0] == "onnxruntime" and "default_worker" in sys.argv[0]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+sys.addaudithook(crash)
+"""
+
+
+def test_model_that_crashes_who_opens_it_is_not_opened_for_ever(tiny_bundle, listing, tmp_path):
+    (tmp_path / "shadow").mkdir()
+    (tmp_path / "shadow" / "sitecustomize.py").write_text(CRASHING_MODEL)
+    arguments = [tiny_bundle.folder, "--images", listing, "--output", tmp_path / "scores"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "shadow")}
+    child = start(*arguments, "--quiet", env=environment, stderr=subprocess.PIPE)
+    _, err = child.communicate()
+    assert child.returncode == 2
+    assert err.count("\n") == 1
+    assert err.startswith("error: the process that opens the model died 3 times: the model crashes")
+
+
 def test_cluster_that_is_not_there_is_one_line(tiny_bundle, listing, tmp_path):
     with pytest.raises(BackendError, match="cannot join the cluster at"):
         score_into(tmp_path / "scores", tiny_bundle, listing, local=False, address="127.0.0.1:9")
