@@ -110,8 +110,12 @@ def test_start_is_told_in_one_json_document(tiny_bundle):
     command = [sys.executable, "-m", "runtime", "serve", f"a={tiny_bundle.folder}"]
     command += [f"b={tiny_bundle.folder}", "--port", "0", "--json", "--quiet", "--host", "0.0.0.0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
-        lines = iter(process.stdout.readline, "}\n")
-        document = json.loads("".join(lines) + "}")
+        lines = []
+        for line in process.stdout:  # ends with a server that does not start, too
+            lines.append(line)
+            if line == "}\n":
+                break
+        document = json.loads("".join(lines))
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
     assert document["models"] == {"a": ["fp32"], "b": ["fp32"]}
