@@ -57,8 +57,8 @@ def unwrap(document: object, path: Path, *, ema: bool = False) -> Unwrapped:
         ema: take the average over steps where the document holds both.
 
     Raises:
-        CheckpointError: if there are none, or two sets of them, or an average is asked for and
-            there is none.
+        CheckpointError: if there are none, or two sets of them, or they are quantized, or an
+            average is asked for and there is none.
     """
     keys: list[str] = []
     averaged, left = False, ""
@@ -102,6 +102,11 @@ def _named_tensors(document: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(document, Mapping) or not document:
         raise CheckpointError(f"'{path}' holds {_kind(document)}; {_EXPECTED}")
     for name, value in document.items():
+        if _is_quantized(value):
+            raise CheckpointError(
+                f"'{path}' is quantized already, at {str(name)[:60]!r}; expected the float32 "
+                "weights it was made of"
+            )
         if not isinstance(name, str) or not _is_plain(value):
             raise CheckpointError(
                 f"'{path}' holds {_kind(value)} under {str(name)[:60]!r}; {_EXPECTED}"
@@ -114,6 +119,11 @@ def _named_tensors(document: object, path: Path) -> dict[str, Tensor]:
 def _is_plain(value: object) -> bool:
     """Return whether it is a dense tensor with its values in memory."""
     return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
+
+
+def _is_quantized(value: object) -> bool:
+    """Return whether it is a quantized tensor, or what a quantized Linear keeps beside its own."""
+    return isinstance(value, torch.dtype) or (isinstance(value, Tensor) and value.is_quantized)
 
 
 def _kind(value: object) -> str:

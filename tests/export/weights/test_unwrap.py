@@ -122,3 +122,13 @@ def test_what_is_no_state_dict_is_told_by_what_it_is(document, expected: str) ->
 def test_what_a_profiler_counted_is_no_weight() -> None:
     counted = {"total_ops": torch.zeros(1), "layer1.0.conv1.total_params": torch.zeros(1)}
     assert same(unwrap({**counted, **WEIGHTS}, FILE).weights, WEIGHTS)
+
+
+# PyTorch advises against making them; files that hold them are there.
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_quantized_weights_are_called_that() -> None:
+    rounded = torch.quantize_per_tensor(WEIGHTS["conv1.weight"], 0.1, 0, torch.qint8)
+    expected = "'weights.pth' is quantized already, at '{}'; expected the float32 weights"
+    assert expected.format("conv1.weight") in refusal({**WEIGHTS, "conv1.weight": rounded})
+    linear = {"fc._packed_params.dtype": torch.qint8, "fc._packed_params._packed_params": ()}
+    assert expected.format("fc._packed_params.dtype") in refusal({**WEIGHTS, **linear})
