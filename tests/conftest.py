@@ -23,6 +23,30 @@ settings.register_profile(
 settings.load_profile("patient")
 
 
+_DIES = """
+import os, runpy, sys
+moved = []
+
+def watch(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith({ending!r}):
+        moved.append(event)
+        if len(moved) == 3:
+            os.kill(os.getpid(), 9)
+
+sys.addaudithook(watch)
+sys.argv = sys.argv[1:]
+"""
+
+
+@pytest.fixture(scope="session")
+def dies_at_third():
+    """Code of a process that is killed when it would save a file of this ending a third time.
+
+    What it is to do until then finds its arguments in sys.argv, the first included.
+    """
+    return lambda ending, then: _DIES.format(ending=ending) + then
+
+
 def _seed() -> None:
     # Whoever draws has imported torch; importing it for the others would cost them seconds.
     if torch := sys.modules.get("torch"):

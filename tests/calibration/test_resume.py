@@ -68,23 +68,6 @@ def test_a_damaged_checkpoint_is_not_taken_up(tmp_path, damage):
     assert Checkpoint.load(path, "key") is None
 
 
-# A calibration that dies when it would save what it has seen for the third time.
-DOOMED = """
-import os, sys
-from calibration.cli import main
-saved = []
-
-def watch(event, arguments):
-    if event == "os.rename" and str(arguments[1]).endswith(".part"):
-        saved.append(event)
-        if len(saved) == 3:
-            os.kill(os.getpid(), 9)
-
-sys.addaudithook(watch)
-main(sys.argv[1:])
-"""
-
-
 def test_a_measurement_that_goes_on_has_the_logits_of_all_images(graph, digits, tmp_path):
     of_eight = graph.clone()
     of_eight.graph.inputs[0].shape = ir.Shape([8, 1, "height", "width"])
@@ -98,7 +81,7 @@ def test_a_measurement_that_goes_on_has_the_logits_of_all_images(graph, digits, 
 
 
 def test_a_killed_calibration_goes_on_and_ends_with_the_same_ranges(
-    graph, bundle_of, cells, tmp_path, capsys
+    graph, bundle_of, cells, dies_at_third, tmp_path, capsys
 ):
     def arguments(output) -> list[str]:
         options = ["--images", "600", "--method", "mse", "--output", str(output)]
@@ -106,7 +89,8 @@ def test_a_killed_calibration_goes_on_and_ends_with_the_same_ranges(
 
     bundle = bundle_of(graph, SPEC)
     killed, whole = tmp_path / "killed.json", tmp_path / "whole.json"
-    died = subprocess.run([sys.executable, "-c", DOOMED, *arguments(killed)])
+    code = dies_at_third(".part", "from calibration.cli import main; main(sys.argv)")
+    died = subprocess.run([sys.executable, "-c", code, *arguments(killed)])
     assert died.returncode == -signal.SIGKILL
     assert not killed.exists()
     assert main(arguments(killed)) == 0

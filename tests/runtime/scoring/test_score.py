@@ -263,6 +263,19 @@ def test_ray_goes_on_where_one_process_stopped_and_is_silent(tiny_bundle, listin
     assert rows_of(output) == expected
 
 
+def fail_on_ray(sitecustomize, bundle, listing, folder):
+    """Score on Ray where every process begins with this code; return the one line it ends with."""
+    (folder / "shadow").mkdir()
+    (folder / "shadow" / "sitecustomize.py").write_text(sitecustomize)
+    environment = {**os.environ, "PYTHONPATH": str(folder / "shadow")}
+    arguments = [bundle.folder, "--images", listing, "--output", folder / "scores", "--quiet"]
+    child = start(*arguments, env=environment, stderr=subprocess.PIPE)
+    _, err = child.communicate()
+    assert child.returncode == 2
+    assert err.count("\n") == 1
+    return err
+
+
 CRASHING_DECODER = """
 import os, signal
 from PIL import GifImagePlugin, Image
@@ -275,17 +288,10 @@ Image.register_open("GIF", crash, lambda start: start == b"crash this, deco")
 
 
 def test_image_that_crashes_its_decoder_is_not_tried_for_ever(tiny_bundle, listing, tmp_path):
-    (tmp_path / "shadow").mkdir()
-    (tmp_path / "shadow" / "sitecustomize.py").write_text(CRASHING_DECODER)
     (tmp_path / "crash.gif").write_bytes(b"crash this, decoder")
     paths = listing.read_text().splitlines()
     listing.write_text("\n".join([*paths[:70], str(tmp_path / "crash.gif"), *paths[71:]]))
-    arguments = [tiny_bundle.folder, "--images", listing, "--output", tmp_path / "scores"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "shadow")}
-    child = start(*arguments, "--quiet", env=environment, stderr=subprocess.PIPE)
-    _, err = child.communicate()
-    assert child.returncode == 2
-    assert err.count("\n") == 1
+    err = fail_on_ray(CRASHING_DECODER, tiny_bundle, listing, tmp_path)
     assert err.startswith("error: the process that scores images 64 to 127 died 3 times: one of")
 
 
@@ -301,14 +307,7 @@ sys.addaudithook(crash)
 
 
 def test_model_that_crashes_who_opens_it_is_not_opened_for_ever(tiny_bundle, listing, tmp_path):
-    (tmp_path / "shadow").mkdir()
-    (tmp_path / "shadow" / "sitecustomize.py").write_text(CRASHING_MODEL)
-    arguments = [tiny_bundle.folder, "--images", listing, "--output", tmp_path / "scores"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "shadow")}
-    child = start(*arguments, "--quiet", env=environment, stderr=subprocess.PIPE)
-    _, err = child.communicate()
-    assert child.returncode == 2
-    assert err.count("\n") == 1
+    err = fail_on_ray(CRASHING_MODEL, tiny_bundle, listing, tmp_path)
     assert err.startswith("error: the process that opens the model died 3 times: the model crashes")
 
 
