@@ -33,6 +33,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.probe import Probe
 from calibration.tap import activations
+from runtime.errors import OptionError
 from runtime.runner import Images
 
 __all__ = ["Peaks", "equalize", "measure_peaks"]
@@ -92,6 +93,9 @@ def equalize(graph: ir.Model, peaks: Mapping[str, Sequence[float]]) -> ir.Model:
     Args:
         graph: BatchNormalization folded; it is left as it is.
         peaks: from `measure_peaks`, on some dozens of images.
+
+    Raises:
+        OptionError: if the peaks of a tensor are not those of its channels.
     """
     result = graph.clone()
     channels = _number_channels(result.graph)
@@ -176,8 +180,15 @@ def _unite(labels: NDArray[np.intp], first: NDArray[np.intp], second: NDArray[np
 def _factors(channels: _Channels, peaks: Mapping[str, Sequence[float]]) -> _Factors:
     shares = np.full(1 + max(int(numbers.max()) for numbers in channels.values()), FLOOR)
     for value, numbers in channels.items():
-        peak = np.array(peaks.get(str(value.name), ()))
-        if len(peak) == len(numbers) and peak.max() > 0:
+        if str(value.name) not in peaks:
+            continue
+        peak = np.array(peaks[str(value.name)])
+        if len(peak) != len(numbers) or (peak < 0).any():
+            raise OptionError(
+                f"peaks of '{value.name}': given {len(peak)} numbers; expected {len(numbers)}, one "
+                "a channel, none below 0; calibrate again"
+            )
+        if peak.max() > 0:
             np.maximum.at(shares, numbers, peak / peak.max())
     shares[_FIXED] = 1.0
     factors: _Factors = shares**STRENGTH

@@ -17,6 +17,7 @@ from export.quantization.placement import TENSORRT, head
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images
+from runtime.errors import OptionError
 from runtime.open_image import load_image
 from runtime.terminal import Screen
 
@@ -152,6 +153,14 @@ def test_a_silent_channel_is_not_blown_up():
     silent = {"between": (1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)}
     equalized = equalize(graph, silent)
     assert_same_logits(graph, equalized, noise())
+
+
+@pytest.mark.parametrize("damage", [lambda peak: peak[1:], lambda peak: (-1.0, *peak[1:])])
+def test_peaks_that_are_not_those_of_the_channels_are_refused(simplified, images, damage):
+    peaks = measure_peaks(simplified, [images])
+    name = next(iter(peaks))
+    with pytest.raises(OptionError, match=f"peaks of '{name}': .* calibrate again"):
+        equalize(simplified, {**peaks, name: damage(peaks[name])})
 
 
 def test_the_graph_that_is_given_stays_as_it_is(simplified, images):
