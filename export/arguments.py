@@ -14,6 +14,7 @@ from runtime.command_line import split_words
 from runtime.engines.profile import MOST_VALUES
 from runtime.errors import OptionError
 from runtime.require_packages import require_packages
+from runtime.whole_number import whole_number
 
 __all__ = [
     "PRECISIONS",
@@ -119,9 +120,8 @@ def parse_shape(text: str) -> tuple[int, int, int, int] | None:
     if not text:
         return None
     parts = text.lower().split("x")
-    # 18 digits: int() refuses thousands with an error of its own.
-    numbers = [int(p) for p in parts if p.isascii() and p.isdigit() and len(p) <= 18]
-    if len(parts) != 4 or len(numbers) != 4 or not all(numbers):
+    numbers = [number for part in parts if (number := whole_number(part))]
+    if len(parts) != 4 or len(numbers) != 4:
         raise OptionError(
             f"--static: given '{text}'; expected BATCHxCHANNELSxHEIGHTxWIDTH, such as 1x3x224x224"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from runtime.errors import OptionError
 from runtime.image_spec import CHANNEL_AXES
+from runtime.whole_number import whole_number
 
 __all__ = ["MOST_VALUES", "Profile", "Shape", "check_profile", "default_profiles", "parse_profile"]
 
@@ -129,15 +130,14 @@ def _split(text: str) -> list[str]:
 def _parse_sides(text: str, layout: str = "NCHW", own: Sequence[int] = (3, 224, 224)) -> list[int]:
     """Return a batch alone, or a batch with three sides; `own` are those to give as an example."""
     parts = text.split("x")
-    # 18 digits: int() refuses thousands with an error of its own.
-    numbers = all(part.isascii() and part.isdigit() and len(part) <= 18 for part in parts)
-    if not numbers or len(parts) not in (1, 4):
+    numbers = [number for part in parts if (number := whole_number(part)) is not None]
+    if len(numbers) != len(parts) or len(parts) not in (1, 4):
         names = " x ".join(_NAMES[letter] for letter in layout)
         raise OptionError(
             f"profile: given the shape '{text}'; expected a batch such as 8, or all of {names}, "
             f"such as {'x'.join(map(str, (8, *own)))}"
         )
-    return [int(part) for part in parts]
+    return numbers
 
 
 def _check_shapes(given: str, shapes: Sequence[Sequence[int]]) -> None:

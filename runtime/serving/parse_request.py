@@ -21,6 +21,7 @@ from runtime.runner import Images
 from runtime.schema import Json
 from runtime.serving.contract import Contract
 from runtime.serving.tensors import Tensor, check_shape, from_bytes, from_json_data
+from runtime.whole_number import whole_number
 
 __all__ = ["HEADER_LENGTH", "InferRequest", "Wanted", "parse_request"]
 
@@ -64,7 +65,7 @@ def parse_request(body: bytes, header_length: str | None, contract: Contract) ->
 def _header_length(body: bytes, given: str | None) -> int:
     if given is None:
         return len(body)
-    number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
+    number = whole_number(given) or 0
     if not 0 < number <= len(body):
         raise RequestError(
             400,
