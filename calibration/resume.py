@@ -116,7 +116,7 @@ def _record(state: Checkpoint, records: Sequence[ImageRecord], save_point: SaveP
     if before < _EARLY <= now:
         report = survey(state.records)
         # Where few could be read so far, others may follow.
-        if report.read - len(report.duplicates) >= FEWEST:
+        if report.different >= FEWEST:
             refuse_unfit(report)
     if before // save_point.files < now // save_point.files:
         state.save(save_point.path)

@@ -39,6 +39,11 @@ class Survey:
     correlation: float
     """Median over the images of the correlation of neighbouring pixels."""
 
+    @property
+    def different(self) -> int:
+        """Images that were used, each counted once."""
+        return self.read - len(self.duplicates)
+
 
 def survey(records: Sequence[ImageRecord]) -> Survey:
     """Return the calibration set in numbers.
@@ -77,11 +82,11 @@ def refuse_unfit(survey: Survey) -> None:
             f"none of {len(survey.skipped)} calibration images could be read; the first: "
             f"{survey.skipped[0]}"
         )
-    different = survey.read - len(survey.duplicates)
-    if different < FEWEST:
+    if survey.different < FEWEST:
         raise ImageError(
-            f"calibration images: of {survey.read} that could be read no more than {different} "
-            f"differ; expected at least {FEWEST}, better 300, of what the model will see"
+            f"calibration images: of {survey.read} that could be read no more than "
+            f"{survey.different} differ; expected at least {FEWEST}, better 300, of what the model "
+            "will see"
         )
     refuse_unreal(survey, "calibration images")
 

@@ -85,6 +85,7 @@ def _subjects(bundle: Bundle, variants: Sequence[str], plan: Plan) -> Iterator[S
     ):
         subject = Subject(bundle=str(bundle.folder), name=name, provider=provider, threads=threads)
         yield subject
+        # CUDA and TensorRT have libraries to be found and loaded first: no script of a few lines.
         if plan.against and not PROVIDERS[provider].library:
             yield dataclasses.replace(subject, bare=True)
 
