@@ -75,10 +75,14 @@ def score_on_ray(
             fn_constructor_kwargs={"job": job, "journal": journal},
         )
         by_number = {partition.number: partition for partition in partitions}
-        for row in done.iter_rows():
-            if row["error"]:
-                raise BackendError(f"{row['error']} (on {row['machine']})")
-            yield by_number[row["number"]], row["data"]
+        # Ray's own iterators read ahead in threads that outlive them; a thread that asks Ray for
+        # something after its shutdown ends this process: status 1, and not a word.
+        for bundle in done.iter_internal_ref_bundles():
+            for block in ray.get(list(bundle.block_refs)):
+                for row in block.to_pylist():
+                    if row["error"]:
+                        raise BackendError(f"{row['error']} (on {row['machine']})")
+                    yield by_number[row["number"]], row["data"]
 
 
 def _count_cores() -> int:

@@ -271,7 +271,7 @@ def fail_on_ray(sitecustomize, bundle, listing, folder):
     arguments = [bundle.folder, "--images", listing, "--output", folder / "scores", "--quiet"]
     child = start(*arguments, env=environment, stderr=subprocess.PIPE)
     _, err = child.communicate()
-    assert child.returncode == 2
+    assert child.returncode == 2, err
     assert err.count("\n") == 1
     return err
 
