@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.ranges import ActivationRanges, Grid, Range
+from calibration.round_weights import round_weights
 from calibration.surrounding import depths, node_input, surrounding
 from calibration.tap import with_types
+from calibration.weight_scales import clip_nothing
 from runtime.errors import OptionError
 
 __all__ = ["HEAD", "emulate_nodes", "fit_steps", "quantizable"]
@@ -32,12 +34,6 @@ HEAD = ("GlobalAveragePool", "Flatten", "Gemm")
 _WEIGHTED = ("Conv", "Gemm")
 _MOVING = ("MaxPool", "Pad", "Flatten")
 """They pass values on as they are; what they read and make is on one grid."""
-
-_LARGEST_WEIGHT = 127
-_FINEST = 2.0**-12
-"""Least scale of a channel, as a share of the tensor's largest; as in `export.quantize`."""
-_LARGEST_BIAS = 2.0**30
-"""Most steps of an int32 bias; as in `export.quantize`."""
 
 _Readers: TypeAlias = dict[ir.Value, list[tuple[ir.Node, int]]]
 """For each tensor that is rounded: the nodes, with input index, that read it so."""
@@ -82,7 +78,8 @@ def emulate_nodes(
     for node in chosen:
         if node.op_type in _WEIGHTED:
             scale, _ = steps[node_input(node, 0)]
-            _round_weights(result.graph, node, 0.0 if grid.symmetric else scale)
+            # TensorRT adds the bias in float; ONNX Runtime in int32.
+            _round_weights(result.graph, node, None if grid.symmetric else float(np.float32(scale)))
     for value, step in steps.items():
         _round(result.graph, value, readers[value], step, grid)
     return RemoveUnusedNodesPass()(result).model
@@ -187,35 +184,11 @@ def _tied_range(value: ir.Value, readers: _Readers, ranges: ActivationRanges) ->
     return Range(low=min(each.low for each in tied), high=max(each.high for each in tied))
 
 
-def _round_weights(graph: ir.Graph, node: ir.Node, input_scale: float) -> None:
-    """Round the node's weights, and its bias to int32 where the scale of its input is given."""
-    axis = 1 if node.op_type == "Gemm" and not node.attributes.get_int("transB", 0) else 0
-    weights = np.moveaxis(_constant(node, 1), axis, 0)
-    rows = weights.reshape(len(weights), -1)
-    scales = np.abs(rows).max(axis=1, initial=0.0) / _LARGEST_WEIGHT
-    scales = np.maximum(scales, _FINEST * scales.max(initial=0.0) or 1.0)
-    if input_scale and len(node.inputs) > 2:
-        bias = _constant(node, 2)
-        coarsest = np.float64(np.float32(input_scale))
-        scales = np.maximum(scales, np.abs(bias) / (coarsest * _LARGEST_BIAS))
-        fine = coarsest * scales.astype(np.float32)
-        _replace(graph, node, 2, np.rint(bias / fine) * fine.astype(np.float32))
-    steps = scales.astype(np.float32)[:, None].astype(np.float64)
-    rounded = np.clip(np.rint(rows / steps), -_LARGEST_WEIGHT, _LARGEST_WEIGHT) * steps
-    _replace(graph, node, 1, np.moveaxis(rounded.reshape(weights.shape), 0, axis))
-
-
-def _constant(node: ir.Node, index: int) -> NDArray[np.float64]:
-    tensor = ir.convenience.get_const_tensor(node_input(node, index))
-    if tensor is None:
-        raise OptionError(
-            f"'{node.name}' reads weights that are no constant; expected a simplified model"
-        )
-    return tensor.numpy().astype(np.float64)
-
-
-def _replace(graph: ir.Graph, node: ir.Node, index: int, content: NDArray[np.float64]) -> None:
-    tensor = ir.tensor(content.astype(np.float32), name=f"{node.name}:rounded {index}")
-    value = ir.val(str(tensor.name), tensor.dtype, list(content.shape), const_value=tensor)
-    graph.register_initializer(value)
-    node.replace_input_with(index, value)
+def _round_weights(graph: ir.Graph, node: ir.Node, input_scale: float | None) -> None:
+    for index, rounded in enumerate(round_weights(node, 127, clip_nothing, input_scale), 1):
+        if rounded is not None:
+            tensor = ir.tensor(rounded.values, name=f"{node.name}:rounded {index}")
+            shape = list(rounded.integers.shape)
+            value = ir.val(str(tensor.name), tensor.dtype, shape, const_value=tensor)
+            graph.register_initializer(value)
+            node.replace_input_with(index, value)

@@ -1,7 +1,7 @@
 """Quantizes a float32 graph to int8 for one target, with the ranges that were measured.
 
     an activation x     q = clip(round(x / s) + z)      one scale s and zero point z for the tensor
-    weights and bias    see export.quantization.quantize_weights
+    weights and bias    see calibration.round_weights
 
 What was x is then (q - z) s. Where a pair of QuantizeLinear and DequantizeLinear stands, and who
 reads it, is the placement's to say. Values that an operator only moves (MaxPool, Pad, Flatten)
@@ -21,9 +21,9 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.ranges import ActivationRanges, Range
+from calibration.weight_scales import WeightScales, clip_nothing
 from export.quantization.placement import MOVING, WEIGHTED, Pairs, Placement
 from export.quantization.quantize_weights import quantize_weights
-from export.quantization.weight_scales import WeightScales, clip_nothing
 from runtime.errors import OptionError
 
 __all__ = ["quantize"]

@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from calibration.round_weights import output_axis
 from export.quantization.check_quantized import check_scale
 from runtime.errors import OptionError
 
@@ -60,10 +61,9 @@ def _check_layer(node: ir.Node) -> None:
         raise _refusal(images, "images other than uint8 with one scale", "uint8")
     if weights is None or _dtype(weights) != ir.DataType.INT8:
         raise _refusal(weights or node, "weights other than int8", "int8")
-    transposed = node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)
-    axis = weights.attributes.get_int("axis", 1)
-    if axis != int(transposed) or _zero_point(weights).any():
-        raise _refusal(weights, f"axis {axis} or a zero point", f"axis {int(transposed)} and 0")
+    axis, expected = weights.attributes.get_int("axis", 1), output_axis(node)
+    if axis != expected or _zero_point(weights).any():
+        raise _refusal(weights, f"axis {axis} or a zero point", f"axis {expected} and 0")
     if len(node.inputs) < 3 or node.inputs[2] is None:
         return
     if bias is None or _dtype(bias) != ir.DataType.INT32 or _zero_point(bias).any():

@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from calibration.round_weights import output_axis
 from runtime.errors import OptionError
 
 __all__ = ["check_quantized", "check_scale"]
@@ -73,8 +74,7 @@ def _check_scales(node: ir.Node) -> None:
     if images is not None and _channels(images) > 1:
         raise _refusal(images, f"{_channels(images)} scales for the images", "a single one")
     if weights is not None and _channels(weights) > 1:
-        transposed = node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)
-        expected = 1 if transposed or node.op_type == "ConvTranspose" else 0
+        expected = 1 if node.op_type == "ConvTranspose" else output_axis(node)
         axis = weights.attributes.get_int("axis", 1)
         if axis != expected:
             raise _refusal(weights, f"scales along axis {axis} of weights", f"axis {expected}")

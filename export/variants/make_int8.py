@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges_file import RangesFile
+from calibration.weight_scales import least_error
 from export.halve import halve
 from export.pixels import fold_normalisation
 from export.quantization.check_cpu_graph import check_cpu_graph
@@ -28,7 +29,6 @@ from export.quantization.placement import (
     head,
 )
 from export.quantization.read_back import check_integer_convolutions
-from export.quantization.weight_scales import least_error
 from export.quantize import quantize
 from export.variants.fit_head import HeadFit
 from export.variants.made import Form, MadeVariant

@@ -7,9 +7,9 @@ import onnxruntime
 import pytest
 
 from calibration.choose import choose
+from calibration.weight_scales import clip_nothing, least_error
 from export.quantization.check_quantized import check_quantized
 from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
-from export.quantization.weight_scales import clip_nothing, least_error
 from export.quantize import quantize
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner
