@@ -26,14 +26,13 @@ def cache_folder(*parts: str) -> Path:
     Raises:
         BackendError: if it cannot be made, or others could write to it.
     """
-    root = _user_cache() / "resnet-deploy"
-    folder = root.joinpath(*parts)
+    folder = _user_cache()
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for each in (folder, *folder.parents):
-            _check_private(each)
-            if each == root:
-                break
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in ("resnet-deploy", *parts):
+            folder /= part
+            folder.mkdir(exist_ok=True, mode=0o700)  # of one with parents, only the last has it
+            _check_private(folder)
     except OSError as error:
         raise BackendError(
             f"cannot keep compiled code in '{folder}' ({error.strerror}); set XDG_CACHE_HOME to a "
@@ -48,7 +47,13 @@ def _user_cache() -> Path:
         return Path(given)
     if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
         return Path(os.environ["LOCALAPPDATA"])
-    return Path.home() / ".cache"
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # a container's user may be a number alone
+        raise BackendError(
+            "there is no home folder to keep compiled code in; set XDG_CACHE_HOME to a folder of "
+            "your own"
+        ) from None
 
 
 def _check_private(folder: Path) -> None:
