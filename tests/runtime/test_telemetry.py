@@ -15,7 +15,7 @@ def home(tmp_path):
 
 def written(home, bundle, image, **surroundings):
     """Return the names of the files that a classification leaves in the home folder of a person."""
-    # Nothing else: of a CI service, which it tells by its variables, ONNX Runtime keeps none anyway.
+    # And nothing else: it knows CI services by their variables, and keeps no records of them.
     folders = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
     subprocess.run(
         [sys.executable, "-c", CLASSIFY, "classify", bundle, image],
