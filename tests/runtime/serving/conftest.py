@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Server:
         """Return the status, the headers and the body of an answer."""
         request = urllib.request.Request(self.url + path, data, headers or {})
         try:
-            with urllib.request.urlopen(request, timeout=50) as response:
+            with _NO_PROXY.open(request, timeout=50) as response:
                 return response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             with error:
