@@ -12,31 +12,29 @@ The arithmetic is float32. `export.quantize` writes the graphs that compute this
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from calibration.ranges import ActivationRanges, Grid, Range
+from calibration.ranges import ActivationRanges, Grid
 from calibration.round_weights import round_weights
-from calibration.surrounding import depths, node_input, surrounding
+from calibration.rounded_tensors import (
+    MOVING,
+    WEIGHTED,
+    Readers,
+    node_input,
+    onnxruntime_readers,
+    tensorrt_readers,
+    tied_range,
+)
 from calibration.tap import with_types
 from calibration.weight_scales import clip_nothing
 from runtime.errors import OptionError
 
-__all__ = ["HEAD", "emulate_nodes", "fit_steps", "quantizable"]
-
-HEAD = ("GlobalAveragePool", "Flatten", "Gemm")
-"""What stands behind the last convolution; it stays in float by default."""
-
-_WEIGHTED = ("Conv", "Gemm")
-_MOVING = ("MaxPool", "Pad", "Flatten")
-"""They pass values on as they are; what they read and make is on one grid."""
-
-_Readers: TypeAlias = dict[ir.Value, list[tuple[ir.Node, int]]]
-"""For each tensor that is rounded: the nodes, with input index, that read it so."""
+__all__ = ["emulate_nodes", "fit_steps", "quantizable"]
 
 
 def quantizable(graph: ir.Model, grid: Grid) -> tuple[str, ...]:
@@ -49,7 +47,7 @@ def quantizable(graph: ir.Model, grid: Grid) -> tuple[str, ...]:
     """
     if not all(node.name for node in graph.graph):
         raise OptionError("the graph has nodes without names; expected one that export made")
-    kinds = (*_WEIGHTED, "GlobalAveragePool", *(() if grid.symmetric else ("Add", "MaxPool")))
+    kinds = (*WEIGHTED, "GlobalAveragePool", *(() if grid.symmetric else ("Add", "MaxPool")))
     return tuple(
         str(node.name)
         for node in with_types(graph).graph
@@ -76,7 +74,7 @@ def emulate_nodes(
     readers = _readers(result.graph, chosen, grid)
     steps = _fit(readers, ranges, grid)
     for node in chosen:
-        if node.op_type in _WEIGHTED:
+        if node.op_type in WEIGHTED:
             scale, _ = steps[node_input(node, 0)]
             # TensorRT adds the bias in float; ONNX Runtime in int32.
             _round_weights(result.graph, node, None if grid.symmetric else float(np.float32(scale)))
@@ -104,21 +102,20 @@ def _chosen(graph: ir.Graph, nodes: Collection[str]) -> list[ir.Node]:
     return [node for node in graph if node.name in nodes]
 
 
-def _readers(graph: ir.Graph, chosen: Collection[ir.Node], grid: Grid) -> _Readers:
-    readers = _fused(graph, chosen) if grid.symmetric else surrounding(chosen)
-    for node in graph:
-        # Integers stay integers in a MaxPool; its one neighbour's pair serves both.
-        if grid.symmetric and node.op_type in _MOVING and node.inputs[0] in readers:
-            readers[node.inputs[0]].append((node, 0))
-    return readers
+def _readers(graph: ir.Graph, chosen: Collection[ir.Node], grid: Grid) -> Readers:
+    if not grid.symmetric:
+        return onnxruntime_readers(chosen)
+    # What is no kernel of its own goes along with the convolution that it stands behind.
+    fused = [node for node in graph if node in chosen or node.op_type in {"Add", *MOVING}]
+    return tensorrt_readers(graph, fused)
 
 
 def _fit(
-    readers: _Readers, ranges: ActivationRanges, grid: Grid
+    readers: Readers, ranges: ActivationRanges, grid: Grid
 ) -> dict[ir.Value, tuple[float, int]]:
     if ranges.grid != grid.name:
         raise OptionError(f"ranges: given for {ranges.grid}; expected for {grid.name}")
-    return {value: grid.fit(_tied_range(value, readers, ranges)) for value in readers}
+    return {value: grid.fit(tied_range(value, readers, ranges)) for value in readers}
 
 
 def _parameters(value: ir.Value, step: tuple[float, int], grid: Grid) -> dict[str, NDArray[Any]]:
@@ -154,34 +151,6 @@ def _round(
         graph.insert_after(producer, [to_grid, from_grid])
     for node, index in readers:
         node.replace_input_with(index, from_grid.outputs[0])
-
-
-def _fused(graph: ir.Graph, chosen: Collection[ir.Node]) -> _Readers:
-    readers: _Readers = {}
-    for node in chosen:
-        if node.op_type in HEAD or node.op_type == "Conv":
-            readers.setdefault(node_input(node, 0), []).append((node, 0))
-    deep = depths(graph)
-    for node in graph:
-        if node.op_type == "Add":
-            # The Conv of the longer branch takes the Add in, and reads the other one.
-            shortcut, main = sorted((0, 1), key=lambda i: (deep.get(node_input(node, i), 0), -i))
-            if node_input(node, main).producer() in chosen:
-                readers.setdefault(node_input(node, shortcut), []).append((node, shortcut))
-    return readers
-
-
-def _tied_range(value: ir.Value, readers: _Readers, ranges: ActivationRanges) -> Range:
-    """Return the range that all rounded tensors have together between which values only move."""
-    found = [value]
-    for each in found:
-        producer = each.producer()
-        near = [node.outputs[0] for node in each.consumers() if node.op_type in _MOVING]
-        if producer is not None and producer.op_type in _MOVING:
-            near.append(node_input(producer, 0))
-        found += [neighbour for neighbour in near if neighbour not in found]
-    tied = [ranges[str(each.name)] for each in found if each in readers]
-    return Range(low=min(each.low for each in tied), high=max(each.high for each in tied))
 
 
 def _round_weights(graph: ir.Graph, node: ir.Node, input_scale: float | None) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from calibration.emulate_nodes import HEAD, emulate_nodes, fit_steps, quantizable
+from calibration.emulate_nodes import emulate_nodes, fit_steps, quantizable
 from calibration.fit_errors import Features
 from calibration.probe import Probe
 from calibration.ranges import ActivationRanges, Grid
-from calibration.surrounding import node_input
+from calibration.rounded_tensors import HEAD, node_input
 from runtime.runner import Images, Logits, join_outputs
 
 __all__ = ["Rehearsal"]

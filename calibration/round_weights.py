@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.surrounding import node_input
+from calibration.rounded_tensors import node_input
 from calibration.weight_scales import WeightScales
 from runtime.errors import OptionError
 

@@ -20,9 +20,10 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from calibration.ranges import ActivationRanges, Range
+from calibration.ranges import ActivationRanges
+from calibration.rounded_tensors import WEIGHTED, tied_range
 from calibration.weight_scales import WeightScales, clip_nothing
-from export.quantization.placement import MOVING, WEIGHTED, Pairs, Placement
+from export.quantization.placement import Placement
 from export.quantization.quantize_weights import quantize_weights
 from runtime.errors import OptionError
 
@@ -61,7 +62,7 @@ def quantize(
     pairs = placement.pairs(result.graph, keep_float)
     # All ranges before the first pair: behind it, a tensor no longer shows where it came from.
     fitted = {
-        value: placement.grid.fit(_range(value, pairs, ranges))
+        value: placement.grid.fit(tied_range(value, pairs, ranges))
         for value in pairs
         if not _is_quantized(value)
     }
@@ -92,22 +93,6 @@ def _refuse(graph: ir.Graph, keep_float: Collection[str]) -> None:
 def _is_quantized(value: ir.Value | None) -> bool:
     node = value.producer() if value is not None else None
     return node is not None and node.op_type == "DequantizeLinear"
-
-
-def _range(value: ir.Value, pairs: Pairs, ranges: ActivationRanges) -> Range:
-    """Return the range that all quantized values of the same origin have together."""
-    found, tied = [value], {value}
-    for each in found:
-        producer = each.producer()
-        neighbours = [use.node.outputs[0] for use in each.uses() if use.node.op_type in MOVING]
-        if producer is not None and producer.op_type in MOVING and producer.inputs[0]:
-            neighbours.append(producer.inputs[0])
-        found += [neighbour for neighbour in neighbours if neighbour not in tied]
-        tied.update(neighbours)
-    all_ranges = [ranges[str(each.name)] for each in tied if each in pairs]
-    return Range(
-        low=min(each.low for each in all_ranges), high=max(each.high for each in all_ranges)
-    )
 
 
 def _insert_pair(

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from calibration.calibrate import calibrate
-from calibration.emulate_nodes import HEAD, emulate_nodes, quantizable
+from calibration.emulate_nodes import emulate_nodes, quantizable
 from calibration.equalize import equalize
 from calibration.images import ImageFile, choose_images, read_batches
 from calibration.keys import ModelKey
@@ -17,6 +17,7 @@ from calibration.order import Order as CalibrationOrder
 from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
+from calibration.rounded_tensors import HEAD
 from calibration.sensitivity.order import TARGETS, Order
 from calibration.sensitivity.sensitivity import Sensitivity, sensitivity
 from calibration.survey import refuse_unfit, survey

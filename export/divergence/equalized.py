@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from export.quantization.placement import WEIGHTED
+from calibration.rounded_tensors import WEIGHTED
 
 __all__ = ["is_equalized"]
 

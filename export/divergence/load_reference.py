@@ -5,11 +5,11 @@ from __future__ import annotations
 import onnx_ir as ir
 from torch import nn
 
+from calibration.rounded_tensors import WEIGHTED
 from export.classifier import Classifier
 from export.divergence.wish import Wish
 from export.load import load
 from export.load_options import LoadOptions
-from export.quantization.placement import WEIGHTED
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.manifest import Manifest

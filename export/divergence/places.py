@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from torch import nn
 
-from export.quantization.placement import WEIGHTED
+from calibration.rounded_tensors import WEIGHTED
 
 __all__ = ["Place", "find_places", "nearest_before"]
 

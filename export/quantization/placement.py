@@ -23,34 +23,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import onnx_ir as ir
 
 from calibration.ranges import INT8, UINT8, Grid
-from calibration.surrounding import depths, node_input, surrounding
+from calibration.rounded_tensors import (
+    HEAD,
+    MOVING,
+    WEIGHTED,
+    Readers,
+    node_input,
+    onnxruntime_readers,
+    tensorrt_readers,
+)
 from runtime.open_runner import PLACED_FOR_TENSORRT
 from runtime.vnni import PLACED_FOR_VNNI
 
 __all__ = [
     "ONNXRUNTIME",
     "ONNXRUNTIME_WITHOUT_VNNI",
-    "PLACEMENTS",
     "QUANTIZABLE",
     "TENSORRT",
-    "Pairs",
     "Placement",
     "head",
 ]
 
-WEIGHTED = frozenset({"Conv", "Gemm"})
-MOVING = frozenset({"MaxPool", "Pad", "Flatten"})
-"""Operators that pass values on as they are: what is on a grid before them is on it after them."""
 QUANTIZABLE = WEIGHTED | MOVING | {"Add", "GlobalAveragePool"}
 """Operators that integers can be computed in; a Relu runs as the operator before it."""
-
-Pairs: TypeAlias = dict[ir.Value, list[tuple[ir.Node, int]]]
-"""For each value that gets a pair: the nodes, with input index, that read the pair's result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ class Placement:
     """Weights are -largest_weight to largest_weight."""
     fenced: bool
     """Whether float nodes between quantized tensors would be quantized, were they not fenced."""
-    pairs: Callable[[ir.Graph, Collection[str]], Pairs]
+    pairs: Callable[[ir.Graph, Collection[str]], Readers]
     """Where the pairs stand in a graph, given the names of the nodes that stay in float."""
 
 
@@ -75,33 +74,15 @@ def head(graph: ir.Model) -> frozenset[str]:
 
     They are a thousandth of the work, and in float they cost no accuracy.
     """
-    kinds = ("GlobalAveragePool", "Flatten", "Gemm")
-    return frozenset(str(node.name) for node in graph.graph if node.op_type in kinds)
+    return frozenset(str(node.name) for node in graph.graph if node.op_type in HEAD)
 
 
-def _pairs_for_tensorrt(graph: ir.Graph, keep_float: Collection[str]) -> Pairs:
-    pairs: Pairs = {}
-    deep = depths(graph)
-    for node in _integer_nodes(graph, keep_float):
-        if node.op_type in WEIGHTED or node.op_type == "GlobalAveragePool":
-            pairs.setdefault(node_input(node, 0), []).append((node, 0))
-        elif node.op_type == "Add":
-            main, shortcut = sorted(
-                (0, 1), key=lambda i: deep.get(node_input(node, i), 0), reverse=True
-            )
-            before = node_input(node, main).producer()
-            # Without an integer kernel to be fused into, the Add is float work as it stands.
-            if before is not None and before.op_type == "Conv" and before.name not in keep_float:
-                pairs.setdefault(node_input(node, shortcut), []).append((node, shortcut))
-    for node in _integer_nodes(graph, keep_float):
-        # A shortcut without parameters: its pool and its padding can then move integers, too.
-        if node.op_type in MOVING and node_input(node, 0) in pairs:
-            pairs[node_input(node, 0)].append((node, 0))
-    return pairs
+def _read_by_tensorrt(graph: ir.Graph, keep_float: Collection[str]) -> Readers:
+    return tensorrt_readers(graph, _integer_nodes(graph, keep_float))
 
 
-def _pairs_for_onnxruntime(graph: ir.Graph, keep_float: Collection[str]) -> Pairs:
-    return surrounding(_integer_nodes(graph, keep_float))
+def _read_by_onnxruntime(graph: ir.Graph, keep_float: Collection[str]) -> Readers:
+    return onnxruntime_readers(_integer_nodes(graph, keep_float))
 
 
 TENSORRT = Placement(
@@ -110,7 +91,7 @@ TENSORRT = Placement(
     integer_bias=False,
     largest_weight=127,
     fenced=False,
-    pairs=_pairs_for_tensorrt,
+    pairs=_read_by_tensorrt,
 )
 
 ONNXRUNTIME = Placement(
@@ -119,7 +100,7 @@ ONNXRUNTIME = Placement(
     integer_bias=True,
     largest_weight=127,
     fenced=True,
-    pairs=_pairs_for_onnxruntime,
+    pairs=_read_by_onnxruntime,
 )
 
 # x86 before VNNI adds two products of uint8 and int8 in int16: 2 * 255 * 127 would saturate in it.
@@ -129,11 +110,8 @@ ONNXRUNTIME_WITHOUT_VNNI = Placement(
     integer_bias=True,
     largest_weight=64,
     fenced=True,
-    pairs=_pairs_for_onnxruntime,
+    pairs=_read_by_onnxruntime,
 )
-
-
-PLACEMENTS = (TENSORRT, ONNXRUNTIME, ONNXRUNTIME_WITHOUT_VNNI)
 
 
 def _integer_nodes(graph: ir.Graph, keep_float: Collection[str]) -> list[ir.Node]:

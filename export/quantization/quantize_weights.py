@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.round_weights import Rounded, round_weights
-from calibration.surrounding import node_input
+from calibration.rounded_tensors import node_input
 from calibration.weight_scales import WeightScales
 from export.quantization.placement import Placement
 

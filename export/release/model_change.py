@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.read_graph import read_graph
-from export.quantization.placement import WEIGHTED
+from calibration.rounded_tensors import WEIGHTED
 from export.release.difference import Difference
 from export.verdict.check_parity import read_parity
 from export.verdict.gates import FAIL, PASS, TOLD

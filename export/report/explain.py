@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.emulate_nodes import HEAD, emulate_nodes, quantizable
+from calibration.emulate_nodes import emulate_nodes, quantizable
 from calibration.equalize import equalize
 from calibration.images import ImageFile, read_batches
 from calibration.measure import measure
@@ -25,6 +25,7 @@ from calibration.resume import batch_size
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from export.divergence.diverge import Question, diverge
 from export.divergence.wish import Wish
+from export.quantization.placement import head
 from export.report.content import Activation, Bar, DepthLine, Missing
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import Dataset
@@ -155,9 +156,8 @@ def layer_costs(int8: Int8, screen: Screen) -> tuple[Bar, ...]:
     def quantize(part: ir.Model, names: Collection[str]) -> ir.Model:
         return emulate_nodes(part, ranges, int8.grid, names)
 
-    nodes = quantizable(int8.graph, int8.grid)
-    heads = {str(node.name) for node in int8.graph.graph if node.op_type in HEAD}
-    inner = [name for name in nodes if name not in heads]
+    heads = head(int8.graph)
+    inner = [name for name in quantizable(int8.graph, int8.grid) if name not in heads]
     chunks: Sequence[Sequence[NDArray[np.float32]]] = [int8.batches]
     with screen.step("layers") as step:
         found = sensitivity(int8.graph, chunks, quantize, inner, inner, screen)
