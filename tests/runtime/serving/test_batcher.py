@@ -14,10 +14,12 @@ class Doubler:
 
     def __init__(self):
         self.batches = []
+        self.begun = threading.Event()
         self.may_run = threading.Event()
         self.may_run.set()
 
     def __call__(self, images):
+        self.begun.set()
         self.may_run.wait(60)
         self.batches.append(images.shape)
         return [images.reshape(len(images), -1)[:, :1] * 2]
@@ -52,7 +54,7 @@ def test_what_comes_while_a_batch_runs_shares_the_next_one():
         model.may_run.clear()
         batcher = Batcher(model, BatchOptions(largest=4))
         first = asyncio.ensure_future(ask(batcher, 1))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(model.begun.wait, 60)
         others = [asyncio.ensure_future(ask(batcher, value)) for value in range(2, 8)]
         await asyncio.sleep(0)
         model.may_run.set()
@@ -80,7 +82,7 @@ def test_oldest_request_is_in_the_next_batch_even_if_smaller_ones_would_fill_it(
         model.may_run.clear()
         batcher = Batcher(model, BatchOptions(largest=4))
         running = asyncio.ensure_future(ask(batcher, 0))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(model.begun.wait, 60)
         asked = [(1, 2, 3), (4, 5), (6,), (7, 8)]
         waiting = [asyncio.ensure_future(ask(batcher, *values)) for values in asked]
         await asyncio.sleep(0)
@@ -148,7 +150,7 @@ def test_request_whose_client_left_costs_nothing():
         first = asyncio.ensure_future(ask(batcher, 1))
         left = asyncio.ensure_future(ask(batcher, 2))
         last = asyncio.ensure_future(ask(batcher, 3))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(model.begun.wait, 60)
         left.cancel()
         model.may_run.set()
         assert await asyncio.gather(first, last) == [[2.0], [6.0]]

@@ -27,4 +27,4 @@ def test_both_are_measured_and_no_answer_is_anothers(tiny_bundle):
     assert 0 < document["ratio"] < 0.9
     bare, served = document["contestants"]
     assert (bare["name"], served["name"]) == ("bare loop", "served to 2 clients")
-    assert all(each["rates"][0] > 10 and each["peak_mib"] > 30 for each in (bare, served))
+    assert all(each["rates"][0] > 0 and each["peak_mib"] > 30 for each in (bare, served))

@@ -354,17 +354,27 @@ def wait_until_refused(server):
 
 def test_sigterm_answers_what_was_accepted_and_takes_no_more(start_server, tiny_bundle):
     images = random_images(1)
+    body, headers = binary_request(images)
     expected = open_runner(tiny_bundle, threads=1).logits(images).ravel()
+    # Who asks waits less long than the budget lasts: what is answered fills a batch.
+    options = ["--batch", 7, "--latency-budget-ms", 60_000]
     with (
-        start_server(f"tiny={tiny_bundle.folder}", "--latency-budget-ms", 5000) as server,
+        start_server(f"tiny={tiny_bundle.folder}", *options) as server,
+        contextlib.closing(http.client.HTTPConnection(*server.address, timeout=50)) as slow,
         concurrent.futures.ThreadPoolExecutor(6) as pool,
     ):
-        asked = [pool.submit(server.ask, INFER, *binary_request(images)) for _ in range(6)]
+        slow.putrequest("POST", INFER)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            slow.putheader(name, value)
+        slow.endheaders(body[:-1])
+        asked = [pool.submit(server.ask, INFER, body, headers) for _ in range(6)]
         wait_until_admitted(server, 6)
         server.process.send_signal(signal.SIGTERM)
         wait_until_refused(server)
         assert not any(answer.done() for answer in asked)
-        answers = [answer.result() for answer in asked]
+        slow.send(body[-1:])
+        last = slow.getresponse()
+        answers = [(last.status, last.headers, last.read()), *(each.result() for each in asked)]
         _, said = server.process.communicate(timeout=60)
     assert server.process.returncode == 0
     assert said.splitlines()[-1] == "stopped; all that was accepted is answered"
