@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.observers import BINS, Histogram
 from calibration.ranges import NARROWEST, Grid, Range
+from calibration.squared_error import Errors, squared_error
 
 __all__ = ["METHODS", "entropy", "minmax", "mse", "percentile", "tails"]
 
@@ -140,7 +140,7 @@ def _x_log_x(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _least_error(histogram: Histogram, grid: Grid, clip_weight: float) -> Range:
     whole = minmax(histogram, grid)
-    error = _squared_error(histogram, grid, clip_weight)
+    error = squared_error(histogram, grid, clip_weight)
     low, high = whole.low, whole.high
     for factors in (_COARSE, _FINE):
         low, high = _least(error, low * factors, high * factors)
@@ -155,32 +155,8 @@ def _least_error(histogram: Histogram, grid: Grid, clip_weight: float) -> Range:
     return _range(histogram, low, high)
 
 
-_Errors: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-
-
-def _squared_error(histogram: Histogram, grid: Grid, clip_weight: float) -> _Errors:
-    """Return a function of many ranges, as lows and highs, that gives the summed error of each."""
-    filled = np.flatnonzero(histogram.counts)
-    counts = histogram.counts[filled].astype(np.float64)
-    # The middle bin is centred on zero, or holds the smallest values of a tensor without negatives.
-    x = (filled - BINS + 0.5 * np.sign(filled - BINS)) * histogram.width
-
-    def errors(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> NDArray[np.float64]:
-        span = np.maximum(-lows, highs) if grid.symmetric else highs - lows
-        steps = grid.highest if grid.symmetric else grid.highest - grid.lowest
-        scale = (span / steps)[:, None]
-        zero = 0.0 if grid.symmetric else np.rint(-lows[:, None] / scale) + grid.lowest
-        wanted = np.rint(x / scale)
-        given = np.clip(wanted, grid.lowest - zero, grid.highest - zero)
-        weights = np.where(given == wanted, 1.0, clip_weight)
-        result: NDArray[np.float64] = (weights * (given * scale - x) ** 2) @ counts
-        return result
-
-    return errors
-
-
 def _least(
-    errors: _Errors, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    errors: Errors, lows: NDArray[np.float64], highs: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Return the low and high of the least error; the first of equals."""
     best = int(errors(lows, highs).argmin())
