@@ -30,7 +30,7 @@ def quantize_weights(
     Raises:
         OptionError: if the weights are not stored in the graph.
     """
-    scale = _input_scale(node) if placement.integer_bias else None
+    scale = _input_scale(node) if placement.integer_bias and len(node.inputs) > 2 else None
     weights, bias = round_weights(node, placement.largest_weight, weight_scales, scale)
     if bias is not None:
         _store(graph, node, 2, f"{node.name}.bias", bias)
