@@ -53,18 +53,18 @@ def fit_errors(errors: NDArray[np.float64], features: Features) -> ErrorFit:
     eigenvalues, basis = np.linalg.eigh(deviations @ deviations.T)
     eigenvalues = np.maximum(eigenvalues, 0.0)
     projected = basis.T @ rest
-    nothing = np.zeros((errors.shape[1], found.shape[1]))
-    best = ErrorFit(change=nothing, shift=np.zeros_like(shift), left_out=errors)
-    least = float(np.square(errors).sum())
+    shares = np.square(basis)
+    left_out, best = errors, np.inf
     for strength in _STRENGTHS * max(float(eigenvalues.max()), np.finfo(float).tiny):
         shrunk = eigenvalues / (eigenvalues + strength)
         # An image's own share in its prediction; without it the error grows by 1 / (1 - share).
-        share = np.square(basis) @ shrunk + 1 / len(errors)
-        left_out = (rest - (basis * shrunk) @ projected) / (1 - share)[:, None]
-        loss = float(np.square(left_out).sum())
-        if loss < least:
-            inverse = (basis / (eigenvalues + strength)) @ projected
-            change = (deviations.T @ inverse).T
-            least = loss
-            best = ErrorFit(change=change, shift=shift - change @ centre, left_out=left_out)
-    return best
+        share = shares @ shrunk + 1 / len(errors)
+        remaining = (rest - basis @ (shrunk[:, None] * projected)) / (1 - share)[:, None]
+        if np.square(remaining).sum() < np.square(left_out).sum():
+            left_out, best = remaining, strength
+    if left_out is errors:
+        nothing = np.zeros((errors.shape[1], found.shape[1]))
+        return ErrorFit(change=nothing, shift=np.zeros_like(shift), left_out=errors)
+    inverse = basis @ (projected / (eigenvalues + best)[:, None])
+    change = (deviations.T @ inverse).T
+    return ErrorFit(change=change, shift=shift - change @ centre, left_out=left_out)
