@@ -12,14 +12,12 @@ need some 2 GiB for ResNet-18 at 224 pixels.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,32 +31,10 @@ from runtime.open_image import load_image
 from runtime.runner import Images
 from runtime.table import text_table
 from runtime.terminal import Screen
+from scripts.contestant import Contestant
 
 GOAL = 2.5
 """The most that a calibration may take, in units of plain inference."""
-
-
-@dataclass
-class Contestant:
-    """One way to go over the images, and what it cost so far."""
-
-    name: str
-    seconds: list[float] = field(default_factory=list)
-    peak_mib: float = 0.0
-
-    def run(self, bundle: Path, data: Path, images: int) -> None:
-        """Go over the images once, in a process of its own."""
-        command = [sys.executable, __file__, str(bundle), str(data), "--images", str(images)]
-        child = subprocess.Popen([*command, "--only", self.name], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        answer = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.stdout.close()
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{self.name} failed")
-        self.seconds.append(float(answer.splitlines()[-1]))
-        self.peak_mib = max(self.peak_mib, usage.ru_maxrss / 1024)
 
 
 def infer(bundle: Bundle, data: Path, images: int) -> Callable[[], None]:
@@ -153,10 +129,12 @@ def main(
         work()
         print(time.perf_counter() - start)
         return
-    contestants = [Contestant(name) for name in CONTESTANTS]
+    command = [sys.executable, __file__, str(bundle), str(data), "--images", str(images)]
+    contestants = [Contestant(name, [*command, "--only", name]) for name in CONTESTANTS]
     for _ in range(rounds):
         for contestant in contestants:
-            contestant.run(bundle, data, images)
+            printed = contestant.run()
+            contestant.seconds[-1] = float(printed.splitlines()[-1])  # of the work alone
     plain = statistics.median(contestants[0].seconds)
     ratios = {c.name: statistics.median(c.seconds) / plain for c in contestants}
     if as_json:

@@ -10,13 +10,9 @@ none, and the median of the rounds counts. Memory is the resident peak.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +20,7 @@ import typer
 from PIL import Image
 
 from runtime.table import text_table
+from scripts.contestant import Contestant
 
 PHOTOGRAPH = Path(__file__).parents[1] / "export/samples/photographs/china.jpg"
 SIZE = (1600, 1200)
@@ -53,34 +50,12 @@ for index in np.argsort(-logits)[:5]:
 """
 
 
-@dataclass
-class Contestant:
-    """One way to classify, and what it cost so far."""
-
-    name: str
-    command: list[str]
-    seconds: list[float] = field(default_factory=list)
-    peak_mib: float = 0.0
-    answer: str = ""
-    """What it printed last."""
-
-    def run(self) -> None:
-        """Classify once, in a process of its own."""
-        start = time.perf_counter()
-        child = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        self.answer = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        self.seconds.append(time.perf_counter() - start)
-        child.stdout.close()
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{self.name} failed")
-        self.peak_mib = max(self.peak_mib, usage.ru_maxrss / 1024)
-
-
 def compare(bundle: Path, rounds: int) -> tuple[Contestant, Contestant]:
-    """Return both contestants, ours first, after the given number of rounds and one to warm up."""
+    """Return both contestants, ours first, after the given number of rounds and one to warm up.
+
+    Raises:
+        SystemExit: if they disagree on what is in the photograph.
+    """
     with tempfile.TemporaryDirectory() as folder:
         photograph = Path(folder) / "photograph.jpg"
         Image.open(PHOTOGRAPH).resize(SIZE, Image.Resampling.BICUBIC).save(photograph, quality=90)
@@ -88,8 +63,10 @@ def compare(bundle: Path, rounds: int) -> tuple[Contestant, Contestant]:
         ours = Contestant("classify", [sys.executable, "-m", "runtime", "classify", *arguments])
         bare = Contestant("bare script", [sys.executable, "-c", BARE, *arguments])
         for _ in range(rounds + 1):
-            ours.run()
-            bare.run()
+            words = _words(ours.run())
+            differing = [word for word in bare.run().splitlines() if word not in words]
+            if differing:
+                raise SystemExit(f"the two disagree; only the bare script says {differing[0]}")
     del ours.seconds[0], bare.seconds[0]  # the first reads the files from the disk
     return ours, bare
 
@@ -107,9 +84,6 @@ def main(
 ) -> None:
     """Compare the whole process of classifying one photograph."""
     ours, bare = compare(bundle, rounds)
-    differing = [word for word in bare.answer.splitlines() if word not in _words(ours.answer)]
-    if differing:
-        raise SystemExit(f"the two disagree; only the bare script says {differing[0]}")
     ratio = statistics.median(ours.seconds) / statistics.median(bare.seconds)
     if as_json:
         print(json.dumps({"ratio": ratio, "contestants": [vars(ours), vars(bare)]}, indent=2))

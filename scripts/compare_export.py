@@ -13,19 +13,18 @@ largest process of each contestant.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from scripts.contestant import Contestant
 
 BY_HAND = """
 import sys, numpy as np, onnx, onnxruntime, onnxsim, torch, torchvision
@@ -55,31 +54,6 @@ config = transformers.ResNetConfig(
 transformers.ResNetForImageClassification(config).save_pretrained(sys.argv[2])
 transformers.ConvNextImageProcessor().save_pretrained(sys.argv[2])
 """
-
-
-@dataclass
-class Contestant:
-    """One way to do the work, and what it cost so far."""
-
-    name: str
-    command: list[str]
-    seconds: list[float] = field(default_factory=list)
-    peak_mib: float = 0.0
-
-    def run(self) -> None:
-        """Do the work once, in a process of its own."""
-        start = time.perf_counter()
-        child = subprocess.Popen(
-            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        assert child.stderr is not None
-        messages = child.stderr.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        self.seconds.append(time.perf_counter() - start)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{self.name} failed:\n{messages}")
-        self.peak_mib = max(self.peak_mib, usage.ru_maxrss / 1024)
 
 
 def contestants(name: str, folder: Path, optimum_python: Path | None) -> list[Contestant]:

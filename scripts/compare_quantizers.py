@@ -31,13 +31,13 @@ import onnxruntime
 import typer
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from calibration.images import choose_images
 from calibration.score import score_logits
 from runtime.bundle import Bundle
 from runtime.open_image import load_image
 from runtime.table import text_table
+from scripts.train_digits import split
 
 HERE = Path(__file__).parent
 OURS = (
@@ -200,15 +200,12 @@ def arenas(bundle: Path, data: Path, folder: Path, images: int) -> Iterator[Aren
 
 def write_digits(folder: Path) -> None:
     """Write the scans, as PNG files: train/CLASS/0000.png ... and test/..., one third held out."""
-    data = load_digits()
-    order = np.random.default_rng(0).permutation(len(data.target))  # as train_digits.py splits
-    third = len(order) // 3
-    for part, chosen in (("test", order[:third]), ("train", order[third:])):
+    digits = split(seed=0)  # which the classifier was trained on
+    for part, chosen in (("test", digits.held_out), ("train", digits.training)):
         for index in chosen:
-            path = folder / part / str(data.target[index]) / f"{index:04}.png"
+            path = folder / part / str(digits.labels[index]) / f"{index:04}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = np.rint(data.images[index] * 255 / 16).astype(np.uint8)
-            Image.fromarray(pixels).save(path)
+            Image.fromarray(digits.scans[index]).save(path)
 
 
 def main(

@@ -21,7 +21,6 @@ import numpy as np
 import onnx_ir as ir
 import typer
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from calibration.choose import choose
 from calibration.equalize import equalize, measure_peaks
@@ -46,6 +45,7 @@ from runtime.preprocess import normalise
 from runtime.runner import Images, Logits
 from runtime.table import text_table
 from runtime.terminal import Screen
+from scripts.train_digits import split
 
 PEAK_IMAGES = 32
 """As `calibration.calibrate` takes for equalizing."""
@@ -155,18 +155,15 @@ def trained_arena(folder: Path, data: Path, images: int) -> Arena:
 
 
 def digits_arena(images: int) -> Arena:
-    """Return the embedded digits classifier, and scans split as train_digits.py splits them."""
-    classifier = load("resnet20-digits", LoadOptions())
-    data = load_digits()
-    scans = np.rint(data.images[:, None] * 255 / 16).astype(np.uint8)
-    order = np.random.default_rng(0).permutation(len(scans))
-    third = len(order) // 3
+    """Return the embedded digits classifier, and scans split as for its training."""
+    classifier, digits = load("resnet20-digits", LoadOptions()), split(seed=0)
+    scans = digits.scans[:, None]
     return Arena(
         name=classifier.name,
         graph=float32(fold(classifier), 18, Screen(quiet=True)).graph,
         spec=classifier.image,
-        calibration=scans[order[third:]][:images],
-        test=scans[order[:third]],
+        calibration=scans[digits.training][:images],
+        test=scans[digits.held_out],
     )
 
 

@@ -12,7 +12,6 @@ image files to the written model, on all cores and without imports, and the peak
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 import time
@@ -37,6 +36,7 @@ from export.quantize import quantize
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form
 from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
+from runtime.benchmark.timing import peak_mib
 from runtime.bundle import Bundle
 from runtime.terminal import Screen
 
@@ -117,10 +117,7 @@ def main() -> int:
     start = time.process_time()
     Path(output).write_bytes(make(task, placement))
     seconds = time.process_time() - start
-    # Not getrusage, whose peak a process inherits from the one that started it.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak is not None  # on Linux
-    print(f"\n{seconds} {int(peak[1]) / 1024}")
+    print(f"\n{seconds} {peak_mib()}")
     return 0
 
 

@@ -1,6 +1,5 @@
 """The comparison of quantizers: each contestant writes a graph and tells its seconds."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -9,37 +8,28 @@ import numpy as np
 import onnx
 import pytest
 
+from scripts import compare_quantizers
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location(
-        "compare_quantizers", SCRIPTS / "compare_quantizers.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def arena(script, graph, bundle_of, digits, tmp_path_factory):
+def arena(graph, bundle_of, digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("arena")
     for part in ("train", "test"):
         (folder / part).symlink_to(digits)
-    arena = script.Arena(bundle=bundle_of(graph), data=folder, images=40, folder=folder)
+    arena = compare_quantizers.Arena(bundle=bundle_of(graph), data=folder, images=40, folder=folder)
     arena.save_images()
     return arena
 
 
-def one_of(script, name):
-    return next(each for each in script.contestants("", "") if each.name == name)
+def one_of(name):
+    return next(each for each in compare_quantizers.contestants("", "") if each.name == name)
 
 
 @pytest.mark.parametrize("name", ["recipe tensorrt", "onnxruntime MinMax uint8"])
-def test_a_contestant_is_judged_with_its_seconds_and_memory(script, arena, name):
-    line = script.compete(one_of(script, name), arena, script.Jury(arena))
+def test_a_contestant_is_judged_with_its_seconds_and_memory(arena, name):
+    line = compare_quantizers.compete(one_of(name), arena, compare_quantizers.Jury(arena))
     assert len(line) == 6, line
     shown, sqnr_db, drop, agreement, seconds, peak_mib = line
     assert shown.endswith(name)
@@ -50,23 +40,25 @@ def test_a_contestant_is_judged_with_its_seconds_and_memory(script, arena, name)
     assert float(peak_mib) > 50
 
 
-def test_the_memory_told_is_not_that_of_the_process_that_asks(script, arena):
+def test_the_memory_told_is_not_that_of_the_process_that_asks(arena):
     asks = np.ones(2**27)  # 1 GiB, which a peak of getrusage would begin with
-    _, peak_mib = one_of(script, "plain cpu").quantize(arena, arena.folder / "plain.onnx")
+    _, peak_mib = one_of("plain cpu").quantize(arena, arena.folder / "plain.onnx")
     assert peak_mib < asks.nbytes / 2**20
 
 
-def test_who_cannot_take_part_is_said(script, arena):
-    lines = [script.compete(one_of(script, name), arena, None) for name in ("NNCF", "ModelOpt max")]
-    assert "NNCF: no Python that has it was named" in script.show(lines)
-    assert "ModelOpt max: no Python that has it was named" in script.show(lines)
+def test_who_cannot_take_part_is_said(arena):
+    lines = [
+        compare_quantizers.compete(one_of(name), arena, None) for name in ("NNCF", "ModelOpt max")
+    ]
+    assert "NNCF: no Python that has it was named" in compare_quantizers.show(lines)
+    assert "ModelOpt max: no Python that has it was named" in compare_quantizers.show(lines)
 
 
-def test_who_fails_is_said_with_the_last_line_of_its_error(script, arena):
-    absent = script.Arena(
+def test_who_fails_is_said_with_the_last_line_of_its_error(arena):
+    absent = compare_quantizers.Arena(
         bundle=arena.bundle, data=arena.data / "none", images=40, folder=arena.folder
     )
-    name, error = script.compete(one_of(script, "plain cpu"), absent, None)
+    name, error = compare_quantizers.compete(one_of("plain cpu"), absent, None)
     assert (name, "none" in error) == ("ours plain cpu", True)
 
 

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from scripts.finetune_classifier import main
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "finetune_classifier.py"
 
@@ -68,16 +70,6 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_bits(scans, dies_at_thir
     assert best[0].read_bytes() == best[1].read_bytes()
 
 
-@pytest.fixture(scope="module")
-def main():
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        from finetune_classifier import main
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
-    return main
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -97,7 +89,7 @@ def main():
         ),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(main, scans, tmp_path, capsys, options, message):
+def test_bad_input_is_one_line_and_exit_status_2(scans, tmp_path, capsys, options, message):
     # Of an option that is given twice, the last one counts.
     assert main([*command(scans, tmp_path / "output")[4:], *options]) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -117,7 +109,7 @@ def test_weights_that_are_not_there_are_told_before_torch_is_imported(scans, tmp
     assert not [line for line in lines if line.endswith("| torch")]
 
 
-def test_an_image_that_cannot_be_read_is_named_before_the_training(main, scans, tmp_path, capsys):
+def test_an_image_that_cannot_be_read_is_named_before_the_training(scans, tmp_path, capsys):
     for label in ("0", "1"):
         (tmp_path / "data" / label).mkdir(parents=True)
         for image in sorted((scans / label).iterdir())[:20]:
@@ -128,7 +120,7 @@ def test_an_image_that_cannot_be_read_is_named_before_the_training(main, scans, 
     assert ".png: " in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_training_that_diverges_says_what_to_do(main, scans, tmp_path, capsys):
+def test_a_training_that_diverges_says_what_to_do(scans, tmp_path, capsys):
     options = ["--lr", "10", "--label-smoothing", "0", "--epochs", "60", "--schedule", "steps"]
     assert main([*command(scans, tmp_path / "output")[4:], *options, "--quiet"]) == 2
     error = capsys.readouterr().err

@@ -1,6 +1,5 @@
 import csv
 import hashlib
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,13 +12,9 @@ from PIL import Image
 
 from export.training.find_data import find_data
 from export.training.split import Shares
+from scripts import prepare_elpv
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_elpv.py"
-
-_SPEC = importlib.util.spec_from_file_location("prepare_elpv", SCRIPT)
-prepare_elpv = importlib.util.module_from_spec(_SPEC)
-sys.modules["prepare_elpv"] = prepare_elpv  # dataclasses look their module up
-_SPEC.loader.exec_module(prepare_elpv)
 
 
 @pytest.fixture(scope="module")
