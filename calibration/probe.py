@@ -28,12 +28,26 @@ graph is optimized, and have to be in it."""
 class Probe:
     """A graph that is ready to run, with some of its tensors tapped.
 
+    Args:
+        graph: left as it is.
+        tensors: their names.
+        threads: how many one run takes; 0 for one a core.
+        as_written: computes what is quantized pair by pair in float, weights as they are; else in
+            integers, where ONNX Runtime finds its patterns.
+
     Raises:
         OptionError: if the graph has no such tensor.
         BackendError: if ONNX Runtime cannot run the graph.
     """
 
-    def __init__(self, graph: ir.Model, tensors: Sequence[str], threads: int = 0) -> None:
+    def __init__(
+        self,
+        graph: ir.Model,
+        tensors: Sequence[str],
+        threads: int = 0,
+        *,
+        as_written: bool = True,
+    ) -> None:
         self._input = str(graph.graph.inputs[0].name)
         self._tensors = [name for name in tensors if name != self._input]
         self._taps_input = self._input in tensors
@@ -48,7 +62,7 @@ class Probe:
         # One block for all tensors of a run would be held beside those that are handed out.
         options.enable_mem_pattern = False
         # ONNX Runtime would quantize the weights, too, wherever it finds rounded activations.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.add_session_config_entry("session.disable_quant_qdq", str(int(as_written)))
         tapped = tap(graph, self._tensors)
         # ONNX Runtime reads these where they lie: the session needs them as long as it lives.
         self._weights = _take_weights(tapped)

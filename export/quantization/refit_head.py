@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.fit_errors import Features, fit_errors
 from calibration.probe import Probe
-from calibration.tap import tap
 from runtime.errors import OptionError
-from runtime.onnx_runner import OnnxRunner
 from runtime.runner import Images, Logits
 
 __all__ = ["features_as_written", "features_in_integers", "refit_head"]
@@ -32,9 +30,7 @@ def features_as_written(graph: ir.Model, batches: Iterable[Images]) -> Features:
         OptionError: if the graph has no head with weights of its own in float.
         BackendError: if the graph cannot run on the images.
     """
-    name = _features_name(graph)
-    probe = Probe(graph, [name])
-    return np.concatenate([probe.run(images)[name] for images in batches])
+    return _features(graph, batches, as_written=True)
 
 
 def features_in_integers(graph: ir.Model, batches: Iterable[Images]) -> Features:
@@ -48,11 +44,7 @@ def features_in_integers(graph: ir.Model, batches: Iterable[Images]) -> Features
         OptionError: if the graph has no head with weights of its own in float.
         BackendError: if the graph cannot run on the images.
     """
-    name = _features_name(graph)
-    trunk = tap(graph, [name])
-    trunk.graph.outputs[:] = [value for value in trunk.graph.outputs if value.name == name]
-    runner = OnnxRunner.open(ir.to_proto(trunk).SerializeToString())
-    return np.concatenate([runner.logits(images) for images in batches])
+    return _features(graph, batches, as_written=False)
 
 
 def refit_head(quantized: ir.Model, expected: Logits, features: Features) -> ir.Model:
@@ -79,8 +71,10 @@ def refit_head(quantized: ir.Model, expected: Logits, features: Features) -> ir.
     return result
 
 
-def _features_name(graph: ir.Model) -> str:
-    return str(_inputs(_head(graph))[0].name)
+def _features(graph: ir.Model, batches: Iterable[Images], *, as_written: bool) -> Features:
+    name = str(_inputs(_head(graph))[0].name)
+    probe = Probe(graph, [name], as_written=as_written)
+    return np.concatenate([probe.run(images)[name] for images in batches])
 
 
 def _head(graph: ir.Model) -> ir.Node:
