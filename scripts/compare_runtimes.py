@@ -37,7 +37,7 @@ from runtime.benchmark.document import ORACLE
 from runtime.benchmark.machine import describe_machine
 from runtime.benchmark.show import describe
 from runtime.benchmark.take_turns import Rule, take_turns
-from runtime.benchmark.timing import Pace
+from runtime.benchmark.timing import PACE, Pace
 from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, DeployError, ProviderError
@@ -105,7 +105,12 @@ def quantize_with_nncf(python: Path, onnx: str, shape: Sequence[int]) -> str:
 
 
 def compare(
-    folder: Path, batches: Sequence[int], threads: int, names: Sequence[str], nncf: Path | None
+    folder: Path,
+    batches: Sequence[int],
+    threads: int,
+    names: Sequence[str],
+    nncf: Path | None,
+    pace: Pace,
 ) -> tuple[list[Row], list[str]]:
     """Return what every contestant took at every batch, and who could not take part, and why."""
     bundle = Bundle.load(folder)
@@ -143,7 +148,7 @@ def compare(
             except ProviderError as error:
                 absent.append(str(error))
         for batch in sorted(batches):
-            rows += _race(children, manifest.pixels, [batch, *_image(bundle)], batch)
+            rows += _race(children, manifest.pixels, [batch, *_image(bundle)], pace)
     return rows, absent
 
 
@@ -152,10 +157,10 @@ def _image(bundle: Bundle) -> list[int]:
 
 
 def _race(
-    children: Sequence[tuple[str, Child, bool]], pixels: str, shape: list[int], batch: int
+    children: Sequence[tuple[str, Child, bool]], pixels: str, shape: list[int], pace: Pace
 ) -> list[Row]:
     """Return what each took at one batch, in turn."""
-    pace = Pace()
+    batch = shape[0]
 
     def order(*, ours: bool) -> tuple[list[int], str]:
         if not (ours and pixels):
@@ -198,7 +203,7 @@ def show(rows: Sequence[Row], title: str) -> str:
     return text_table(header, cells)
 
 
-def main(
+def main(  # noqa: PLR0913 (a command line)
     bundles: Annotated[
         list[Path],
         typer.Argument(help="Made by python -m export resnet18 --onnx --precision fp32 int8 ..."),
@@ -211,6 +216,9 @@ def main(
     nncf_python: Annotated[
         Path | None, typer.Option(help="The Python of an environment that has NNCF and onnx.")
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=60, help="Of a window.")
+    ] = PACE.window_seconds,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare latency and memory of the same ResNet in several runtimes, in one run."""
@@ -219,10 +227,11 @@ def main(
         raise SystemExit(f"no contestant '{unknown[0]}'; there are {', '.join(CONTESTANTS)}")
     machine = describe_machine()
     threads = threads or machine.cores
+    pace = Pace(window_seconds=seconds)
     found: dict[str, list[Row]] = {}
     for folder in bundles:
         try:
-            rows, absent = compare(folder, batch, threads, contestant, nncf_python)
+            rows, absent = compare(folder, batch, threads, contestant, nncf_python, pace)
         except DeployError as error:
             raise SystemExit(f"error: {error}") from None
         found[Bundle.load(folder).manifest.model.name] = rows
