@@ -16,10 +16,9 @@ from export.triton.pbtxt import Word, render
 from export.triton.shapes import Shapes
 from export.triton.warm_up import warm_up
 from runtime.bundle import Bundle
-from runtime.engines.engine import EngineInfo
+from runtime.engines.open_engine import read_info
 from runtime.errors import OptionError
 from runtime.onnx_files.metadata_props import metadata_props
-from runtime.schema import from_json
 
 __all__ = ["ServeOptions", "Served", "describe"]
 
@@ -100,7 +99,7 @@ def describe(bundle: Bundle, version: str, name: str, options: ServeOptions) -> 
 
 def _describe_engine(bundle: Bundle, version: str, name: str, options: ServeOptions) -> Served:
     engine = bundle.manifest.engines[version]
-    info = from_json(EngineInfo, bundle.read(engine.info_file), engine.info_file)
+    info = read_info(bundle, engine)
     if info.flavour != "tensorrt":
         raise OptionError(
             f"the engine '{version}' is of TensorRT-RTX, which Triton has no backend for; leave it "

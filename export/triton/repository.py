@@ -21,7 +21,7 @@ from pathlib import Path
 from export.triton.config import Served, ServeOptions, describe
 from export.triton.contract import CONTRACT_FILE, Contract, make_contract, make_readme
 from runtime.bundle import Bundle
-from runtime.engines.engine import EngineInfo
+from runtime.engines.open_engine import read_info
 from runtime.errors import BundleError, OptionError
 from runtime.locking import locked, replace
 from runtime.manifest import FileInfo
@@ -72,8 +72,7 @@ def servable(bundle: Bundle) -> tuple[str, ...]:
     engines = [
         name
         for name, engine in bundle.manifest.engines.items()
-        if from_json(EngineInfo, bundle.read(engine.info_file), engine.info_file).flavour
-        == "tensorrt"
+        if read_info(bundle, engine).flavour == "tensorrt"
     ]
     return (*bundle.manifest.variants, *engines)
 

@@ -17,20 +17,19 @@ from runtime.building.monitor import Progress
 from runtime.building.orders import EngineOrder
 from runtime.building.preflight import Machine, preflight
 from runtime.bundle import Bundle
-from runtime.engines.engine import EngineInfo, check_plan
-from runtime.engines.options import EngineOptions
+from runtime.engines.engine import EngineInfo
+from runtime.engines.open_engine import read_bundled_engine
+from runtime.engines.options import SMALLEST_WORKSPACE_MIB, EngineOptions
 from runtime.errors import DeployError, EngineError, EngineMemoryError
 from runtime.publishing.add_to_bundle import add_to_bundle
 from runtime.publishing.publish import check_writable
-from runtime.schema import from_json, to_json
+from runtime.schema import to_json
 from runtime.terminal import Screen
 
 __all__ = ["Outcome", "build_engines", "build_within_memory"]
 
 _FIRST_WORKSPACE_MIB = 1024
 """The first limit after TensorRT's own, which is all the memory there is."""
-_SMALLEST_WORKSPACE_MIB = 64
-"""Less than that leaves convolutions of large images without any kernel."""
 _BAR = 100
 
 
@@ -92,7 +91,7 @@ def build_within_memory(
             return make(options)
         except EngineMemoryError as error:
             smaller = (options.workspace_mib or 2 * _FIRST_WORKSPACE_MIB) // 2
-            if smaller < _SMALLEST_WORKSPACE_MIB:
+            if smaller < SMALLEST_WORKSPACE_MIB:
                 raise
             tell(f"{error}; trying again with a workspace of {smaller} MiB")
             options = dataclasses.replace(options, workspace_mib=smaller)
@@ -137,14 +136,10 @@ def _find_current(bundle: Bundle, order: EngineOrder, machine: Machine) -> Engin
     if bundle.manifest.engines.get(order.name) != order.engine:
         return None
     try:
-        info = from_json(EngineInfo, bundle.read(order.engine.info_file), order.engine.info_file)
-        plan = bundle.read(order.engine.file)
-        check_plan(plan, info, bundle.folder / order.engine.file)
+        _, info = read_bundled_engine(bundle, order.engine)
     except DeployError:
         return None
-    variant = bundle.manifest.variants[order.engine.variant]
-    same = info.onnx_sha256 == bundle.manifest.files[variant.file].sha256
-    same &= info.version == machine.tensorrt.get(info.flavour)
+    same = info.version == machine.tensorrt.get(info.flavour)
     same &= _without_workspace(info.options) == _without_workspace(order.options)
     same &= order.options.workspace_mib in (None, info.options.workspace_mib)
     if order.options.flavour == "tensorrt":

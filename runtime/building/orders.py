@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runtime.engines.options import EngineOptions
+from runtime.engines.options import TURING, EngineOptions
 from runtime.engines.profile import Profile, check_profile, default_profiles, parse_profile
 from runtime.errors import OptionError
 from runtime.image_spec import ImageSpec
@@ -17,7 +17,6 @@ from runtime.variant import Variant
 __all__ = ["EngineOrder", "EngineRequest", "decide_options", "order_engines"]
 
 _SHORT = {"tensorrt": "trt", "tensorrt_rtx": "rtx"}
-_TURING = "sm75"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +137,13 @@ def _profiles(
 
 
 def _split(targets: tuple[str, ...]) -> list[tuple[str, ...]]:
-    rest = tuple(target for target in targets if target != _TURING)
-    alone: list[tuple[str, ...]] = [(_TURING,)] if _TURING in targets else []
+    rest = tuple(target for target in targets if target != TURING)
+    alone: list[tuple[str, ...]] = [(TURING,)] if TURING in targets else []
     return [*alone, rest] if rest or not alone else alone
 
 
 def _name(variant: str, options: EngineOptions) -> str:
     name = f"{variant}-{_SHORT[options.flavour]}"
-    if options.target_sms == (_TURING,):
-        name += f"-{_TURING}"
+    if options.target_sms == (TURING,):
+        name += f"-{TURING}"
     return name if options.dla_core is None else f"{name}-dla{options.dla_core}"

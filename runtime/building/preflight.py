@@ -14,6 +14,7 @@ from runtime.building.build import check_machine
 from runtime.building.memory import EngineMemory, estimate_memory
 from runtime.building.orders import EngineOrder
 from runtime.cuda.gpu import Gpu, find_gpu
+from runtime.engines.options import SMALLEST_WORKSPACE_MIB, TURING
 from runtime.engines.tensorrt_module import EXTRAS, load_tensorrt
 from runtime.errors import BackendError
 
@@ -23,8 +24,6 @@ _DLA_GPUS = ("sm72", "sm87")
 """Xavier and Orin: the only ones that sit beside a DLA. (Thor has none.)"""
 _DLA_GAP = ((10, 8), (11, 4, 1))
 """TensorRT 10.7 was the last with DLAs, until 11.4.1 on AGX Orin."""
-_TURING = "sm75"
-_SMALLEST_WORKSPACE_MIB = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +88,7 @@ def preflight(order: EngineOrder, onnx_bytes: int, machine: Machine) -> Prefligh
     needed = memory.to_build if shared else memory.to_build - memory.activations
     if machine.memory_mib is not None:
         room = machine.memory_mib + machine.swap_mib - needed
-        if room < (workspace or _SMALLEST_WORKSPACE_MIB if shared else 0):
+        if room < (workspace or SMALLEST_WORKSPACE_MIB if shared else 0):
             obstacles.append(
                 f"it takes about {needed + (workspace or 0 if shared else 0):,} MiB to build, and "
                 f"{machine.memory_mib:,} MiB and {machine.swap_mib:,} MiB of swap are free; close "
@@ -109,14 +108,8 @@ def preflight(order: EngineOrder, onnx_bytes: int, machine: Machine) -> Prefligh
 
 def _machine(order: EngineOrder, machine: Machine) -> list[str]:
     flavour = order.options.flavour
-    found = []
     try:
         check_machine(order.options, machine.gpu)
-    except BackendError as error:
-        found.append(str(error))
-    if found:
-        return found
-    try:
         if flavour not in machine.tensorrt:
             load_tensorrt(flavour)
         elif order.options.target_sms:
@@ -124,12 +117,12 @@ def _machine(order: EngineOrder, machine: Machine) -> list[str]:
             for target in order.options.target_sms:
                 library.member(library.module.ComputeCapability, target)
     except BackendError as error:
-        found.append(str(error))
-    return found
+        return [str(error)]
+    return []
 
 
 def _precision(order: EngineOrder) -> list[str]:
-    if order.options.target_sms == (_TURING,) and set(order.promise.macs) == {"float32"}:
+    if order.options.target_sms == (TURING,) and set(order.promise.macs) == {"float32"}:
         return [
             "TensorRT-RTX has no matrix product in float32 for sm75 (Turing), which the last layer "
             "is; build the float16 variant for it"
@@ -158,7 +151,7 @@ def _dla(order: EngineOrder, machine: Machine) -> list[str]:
 
 
 def _power_of_two(mib: int) -> int:
-    return max(1 << (mib.bit_length() - 1) if mib else 0, _SMALLEST_WORKSPACE_MIB)
+    return max(1 << (mib.bit_length() - 1) if mib else 0, SMALLEST_WORKSPACE_MIB)
 
 
 def _read_meminfo() -> dict[str, int]:

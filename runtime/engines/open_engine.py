@@ -19,7 +19,7 @@ from runtime.schema import from_json
 if TYPE_CHECKING:
     from runtime.tensorrt_runner import TensorRtRunner
 
-__all__ = ["find_engine", "open_engine", "read_bundled_engine"]
+__all__ = ["find_engine", "open_engine", "read_bundled_engine", "read_info"]
 
 COMPILED = ".compiled"
 """The ending of what TensorRT-RTX keeps beside a loose engine."""
@@ -41,6 +41,15 @@ def find_engine(bundle: Bundle, name: str) -> Engine:
         ) from None
 
 
+def read_info(bundle: Bundle, engine: Engine) -> EngineInfo:
+    """Return the description of one of the bundle's engines.
+
+    Raises:
+        BundleError: if it was altered.
+    """
+    return from_json(EngineInfo, bundle.read(engine.info_file), engine.info_file)
+
+
 def read_bundled_engine(bundle: Bundle, engine: Engine) -> tuple[bytes, EngineInfo]:
     """Return a plan and its description, which agree with the manifest, the graph and each other.
 
@@ -53,8 +62,7 @@ def read_bundled_engine(bundle: Bundle, engine: Engine) -> tuple[bytes, EngineIn
             f"'{bundle.folder / engine.file}{COMPILED}' is a program that the manifest does not "
             "vouch for; remove it, or do not use this bundle"
         )
-    plan = bundle.read(engine.file)
-    info = from_json(EngineInfo, bundle.read(engine.info_file), engine.info_file)
+    plan, info = bundle.read(engine.file), read_info(bundle, engine)
     check_plan(plan, info, bundle.folder / engine.file)
     graph = bundle.manifest.variants[engine.variant].file
     if info.onnx_sha256 != bundle.manifest.files[graph].sha256:

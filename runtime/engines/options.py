@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from runtime.engines.profile import Profile
 from runtime.errors import OptionError
 
-__all__ = ["CURRENT_GPU", "HARDWARE_COMPATIBILITIES", "EngineOptions"]
+__all__ = [
+    "CURRENT_GPU",
+    "HARDWARE_COMPATIBILITIES",
+    "SMALLEST_WORKSPACE_MIB",
+    "TURING",
+    "EngineOptions",
+]
 
 HARDWARE_COMPATIBILITIES = ("none", "ampere_plus", "same_compute_capability")
 """Where else an engine of the flavour "tensorrt" runs: TensorRT's HardwareCompatibilityLevel."""
@@ -20,8 +26,13 @@ HARDWARE_COMPATIBILITIES = ("none", "ampere_plus", "same_compute_capability")
 CURRENT_GPU = "current"
 """As a target: the GPU of this machine, whatever it is."""
 
+TURING = "sm75"
+"""As a target: it gets an engine of its own."""
+
+SMALLEST_WORKSPACE_MIB = 64
+"""Less than that leaves convolutions of large images without any kernel."""
+
 _SM = re.compile(r"sm\d{2,3}")
-_TURING = "sm75"
 _DLA_LARGEST_BATCH = 4096
 _DLA_LARGEST_SIDE = 8192
 
@@ -102,7 +113,7 @@ class EngineOptions:
                 )
         if len(set(self.target_sms)) != len(self.target_sms):
             raise OptionError(f"target: given {', '.join(self.target_sms)}; expected each once")
-        for alone in (_TURING, CURRENT_GPU):
+        for alone in (TURING, CURRENT_GPU):
             if alone in self.target_sms and len(self.target_sms) > 1:
                 raise OptionError(
                     f"target: given {', '.join(self.target_sms)}; TensorRT-RTX builds for {alone} "

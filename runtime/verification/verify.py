@@ -20,8 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle
-from runtime.engines.engine import EngineInfo
-from runtime.engines.open_engine import find_engine, open_engine, read_bundled_engine
+from runtime.engines.open_engine import find_engine, open_engine, read_bundled_engine, read_info
 from runtime.errors import BundleError, EngineError
 from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import Engine
@@ -29,7 +28,6 @@ from runtime.onnx_files.metadata_props import metadata_props
 from runtime.onnx_files.read_onnx import read_onnx
 from runtime.open_runner import open_runner
 from runtime.providers import check_provider
-from runtime.schema import from_json
 from runtime.variant import TensorInfo, Variant
 from runtime.verification.check import Check, VerifyReport
 from runtime.verification.check_golden import Candidate, check_golden
@@ -90,9 +88,9 @@ def verify(
 
 def _as_candidate(bundle: Bundle, name: str, runner: TensorRtRunner) -> Candidate:
     engine = bundle.manifest.engines[name]
-    info = from_json(EngineInfo, bundle.read(engine.info_file), engine.info_file)
     variant = bundle.manifest.variants[engine.variant]
-    return Candidate(name, variant, runner, runner.accepts, info.options.tf32)
+    tf32 = read_info(bundle, engine).options.tf32
+    return Candidate(name, variant, runner, runner.accepts, tf32)
 
 
 def _check_file(bundle: Bundle, path: str) -> Check:
