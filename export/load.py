@@ -98,19 +98,12 @@ def _from_catalogue(name: str, options: LoadOptions) -> Classifier:
 
 def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
     """Return a classifier that is not of the catalogue."""
-    from export.models.foreign import Wish, load_foreign
+    from export.models.foreign import load_foreign
 
     if options.init or options.from_rgb:
         given = f"--init {options.init}" if options.init else f"--from-rgb {options.from_rgb}"
         raise OptionError(f"{name}: given {given}; expected a name of --list, or auto, with it")
-    wish = Wish(
-        weights=options.weights,
-        classes=options.classes,
-        channels=options.channels,
-        seed=options.seed,
-        ema=options.ema,
-    )
-    found = load_foreign(name, wish)
+    found = load_foreign(name, options)
     if options.classes not in (None, found.classes):
         raise OptionError(
             f"classes: given {options.classes}, but {name} has {found.classes}; leave --classes out"
@@ -121,7 +114,7 @@ def _from_elsewhere(name: str, options: LoadOptions) -> Classifier:
     return Classifier(
         name=name,
         module=found.module,
-        image=prepare_image(found.image, options),
+        image=found.image,
         labels=read_labels(options.labels, found.classes) if options.labels else found.labels,
         weights=weights,
         in_channels=found.channels,

@@ -101,7 +101,8 @@ def _with_shapes(graph: ir.Model, height: int, width: int) -> ir.Graph:
     for node in sized.graph:
         for value in node.outputs:
             value.shape = None
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=False)(sized)
+    # With data: where a Reshape takes its sizes from the images, as GroupNorm's does.
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(sized)
     return sized.graph
 
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.metadata
+import io
+import logging
 import warnings
 from collections.abc import Iterator
 
@@ -111,14 +113,22 @@ def _export(
                 verbose=False,
             )
     except Exception as error:  # the exporter raises dozens of types, the module's own among them
-        reason = str(error).strip().splitlines()
         raise TraceError(
-            f"PyTorch could not export {classifier.name}: {reason[0] if reason else error!r}"
+            f"PyTorch could not export {classifier.name}: {_reason(error)}; if it takes images of "
+            "one size alone, give it with --static"
         ) from error
     assert program is not None  # only with f=..., which is not used here
     graph = program.model
     name_after_modules(graph.graph)
     return ClearMetadataAndDocStringPass()(graph).model
+
+
+def _reason(error: BaseException) -> str:
+    """Return what happened in the module, which the exporter wraps into pages of its own advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else repr(error)
 
 
 def _example(classifier: Classifier) -> torch.Tensor:
@@ -154,18 +164,22 @@ def _refuse_wrong_exporters() -> None:
 
 @contextlib.contextmanager
 def _quiet_and_unhurried() -> Iterator[None]:
-    """Silence the exporter's warnings about itself, and spare it the cyclic garbage collector.
+    """Silence the exporter, and spare it the cyclic garbage collector.
+
+    It warns of itself, logs the traceback of what it raises, and may print the whole graph.
 
     Tracing makes millions of small objects that live to its end; collecting in between costs a
     tenth of the time and frees nothing.
     """
-    was_enabled = gc.isenabled()
+    was_enabled, was_disabled = gc.isenabled(), logging.root.manager.disable
     gc.disable()
+    logging.disable()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.disable(was_disabled)
         if was_enabled:
             gc.enable()
 

@@ -46,7 +46,7 @@ class WeightsInfo:
     """Where the weights came from."""
 
     origin: str
-    """"random", "imagenet", "embedded" or "file"."""
+    """"random", "imagenet", "embedded", "factory" (the model's own code read them) or "file"."""
     detail: str
     """The seed, the name of the weights enum, or the file's name."""
     sha256: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,7 +132,9 @@ def _export(
         from runtime.building.show import raise_failures
 
     try:
-        delivery = deliver(order, screen)
+        # What a model's own code prints is no result.
+        with contextlib.redirect_stdout(sys.stderr):
+            delivery = deliver(order, screen)
     except MisfitError as error:
         show_misfits(error.diagnosis, screen)
         raise

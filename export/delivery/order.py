@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from export.models.catalogue import find
 from export.variants.order import PrecisionOrder
 from export.weights.check_weights import check_weights
 from runtime.building.orders import EngineRequest
+from runtime.errors import OptionError
 
 __all__ = ["Order", "PlanOrder"]
 
@@ -21,6 +23,7 @@ class Order:
     Raises:
         UnknownModelError: if there is no such model.
         CheckpointError: if there is no such file of weights.
+        OptionError: if the budget is not a number.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Order:
     def __post_init__(self) -> None:
         _check_name(self.name)
         check_weights(self.options.weights)
+        if math.isnan(self.parity_budget_gmacs):
+            raise OptionError("--parity-budget: given nan; expected a number from 0 up")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,8 @@ def load_reference(wish: Wish, bundle: Bundle, graph: ir.Model) -> Classifier:
         )
     weights = wish.weights or _weights(manifest, bundle)
     drawn = weights == "random"
+    # A model that is not of the catalogue may take no other size.
+    image = manifest.image if ":" in known else None
     classifier = load(
         wish.name if wish.weights else known,
         LoadOptions(
@@ -49,6 +51,8 @@ def load_reference(wish: Wish, bundle: Bundle, graph: ir.Model) -> Classifier:
             seed=_seed(manifest) if drawn else 0,
             classes=manifest.model.classes if drawn and _head(manifest) == "logits" else None,
             channels=manifest.image.channel_count if drawn or wish.from_rgb else None,
+            resize=image.resize if image else None,
+            crop=image.crop if image else None,
         ),
     )
     _check_layers(classifier, bundle, graph)
@@ -64,7 +68,7 @@ def _weights(manifest: Manifest, bundle: Bundle) -> str:
         )
     if origin == "imagenet" and "V2" in detail:
         return "imagenet-v2"
-    return origin
+    return "" if origin == "factory" else origin
 
 
 def _head(manifest: Manifest) -> str:
@@ -73,7 +77,7 @@ def _head(manifest: Manifest) -> str:
 
 
 def _seed(manifest: Manifest) -> int:
-    number = manifest.weights.detail.removeprefix("seed ")
+    number = manifest.weights.detail.rpartition("seed ")[2]
     return int(number) if number.isdigit() else 0
 
 

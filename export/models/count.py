@@ -20,7 +20,8 @@ def count_macs(module: nn.Module, channels: int, height: int, width: int) -> int
     """Return the multiply-accumulates of all convolutions and linear layers for one image.
 
     Biases, normalisation, activations and pools are not counted. One is two FLOPs. The module runs
-    on the meta device: shapes only, whatever device its weights are on.
+    on the meta device: shapes only, whatever device its weights are on. One that looks at values on
+    its way, which are not there, runs on a black image.
     """
     macs = 0
 
@@ -34,14 +35,26 @@ def count_macs(module: nn.Module, channels: int, height: int, width: int) -> int
     hooks = [layer.register_forward_hook(count) for layer in counted]
     try:
         module.eval()  # in training mode, BatchNorm's updates take most of the time
-        state = {name: value.to("meta") for name, value in module.state_dict().items()}
-        dtype = next(iter(state.values())).dtype
-        image = torch.empty(1, channels, height, width, device="meta", dtype=dtype)
-        with torch.no_grad():
-            functional_call(module, state, (image,))
+        image = torch.zeros(1, channels, height, width)
+        try:
+            _run_without_values(module, image)
+        except Exception:  # a module of the user's own, which may raise anything
+            macs = 0
+            first = next(module.parameters(), image)
+            with torch.no_grad():
+                module(image.to(first))
     finally:
         for hook in hooks:
             hook.remove()
         for layer, training in modes.items():
             layer.training = training
     return macs
+
+
+def _run_without_values(module: nn.Module, image: Tensor) -> None:
+    # Each once: a layer of two names would be put back from one to the other, not from this.
+    values = (*module.named_parameters(), *module.named_buffers())
+    state = {name: value.to("meta") for name, value in values}
+    dtype = next(iter(state.values())).dtype
+    with torch.no_grad(), torch.device("meta"):  # what forward makes of its own is made there, too
+        functional_call(module, state, (image.to("meta", dtype),), tie_weights=False)

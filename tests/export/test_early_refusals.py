@@ -17,6 +17,7 @@ REFUSED = {
     "resnet18 --onnx --head neck": "--head: given 'neck'",
     "resnet18 --onnx --from-rgb red": "--from-rgb: given 'red'",
     "resnet18 --onnx --input uint9": "--input: given 'uint9'",
+    "resnet18 --onnx --parity-budget nan": "--parity-budget: given nan",
     "resnet18 --onnx --static 8x8": "--static: given '8x8'",
     "resnet18 --onnx --weights none.pth": "cannot read weights from 'none.pth'",
     "auto --onnx --weights empty.pth": "'empty.pth' is empty",

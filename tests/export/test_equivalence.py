@@ -35,6 +35,11 @@ def test_logits_that_move_are_told_with_the_images_they_moved_on(scale, same):
     assert same or "on images 1x3x64x96" in difference
 
 
+def test_a_model_that_answers_nothing_but_zero_is_compared_in_silence():
+    assert find_difference(runner(scale=0), runner(scale=0)) == ""
+    assert "moved by" in find_difference(runner(scale=0), runner())
+
+
 def test_a_static_model_is_tried_at_its_one_shape():
     text = (TEXT % ("2, 4", "Flatten(pooled)")).replace("batch, 3, height, width", "2, 3, 9, 7")
     model = FedRunner(onnx.parser.parse_model(text).SerializeToString(), {"weight": WEIGHT})

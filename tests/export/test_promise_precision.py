@@ -63,3 +63,24 @@ def test_pixels_that_lie_one_after_another_change_no_count(resnet18_graph, resne
     pixels = normalise_inside(resnet18_graph, resnet18.image, "NHWC")
     expected = promise_precision(resnet18_graph, 64, 96)
     assert promise_precision(pixels, 64, 96) == expected
+
+
+GROUPED = """
+<ir_version: 10, opset_import: ["" : 18]>
+classifier (float[batch, 3, height, width] images) => (float[batch, 2, h, w] logits)
+<float[4, 3, 1, 1] first = {FIRST}, float[2, 4, 1, 1] last = {LAST}, int64[3] groups = {0, 2, -1},
+ float[2] one = {1, 1}> {
+    a = Conv(images, first)
+    grouped = Reshape(a, groups)
+    normal = InstanceNormalization(grouped, one, one)
+    size = Shape(a)
+    b = Reshape(normal, size)
+    logits = Conv(b, last)
+}
+"""
+
+
+def test_layers_behind_a_group_normalisation_count_too():
+    text = GROUPED.replace("FIRST", ", ".join(["1"] * 12)).replace("LAST", ", ".join(["1"] * 8))
+    graph = ir.from_proto(onnx.parser.parse_model(text))
+    assert promise_precision(graph, 5, 7).macs == {"float32": 20 * 35}

@@ -114,10 +114,25 @@ class Unexportable(nn.Module):
         raise RuntimeError("this model\nhas no forward")
 
 
-def test_a_module_that_cannot_be_exported_is_one_line(digits):
-    with pytest.raises(TraceError) as error:
+def test_a_module_that_cannot_be_exported_is_one_line_and_what_the_module_said(digits, capfd):
+    with pytest.raises(TraceError, match="RuntimeError: this model; if it takes") as error:
         trace(dataclasses.replace(digits, module=Unexportable().eval()))
     assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+class Deciding(nn.Module):
+    """Goes one of two ways by what is in the images."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.flatten(2).mean(2).expand(-1, 10)
+        return logits if logits.sum() > 0 else -logits
+
+
+def test_the_pages_that_the_exporter_prints_of_a_module_are_not_shown(digits, capfd):
+    with pytest.raises(TraceError, match="data-dependent"):
+        trace(dataclasses.replace(digits, module=Deciding().eval()))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_weights_that_lie_channels_last_leave_no_rearrangement_behind_the_pooling(digits):

@@ -56,3 +56,24 @@ def test_biases_are_parameters_but_not_macs() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     assert count_parameters(model) == 65
     assert count_macs(model, 3, 2, 2) == 60
+
+
+class Odd(nn.Module):
+    """Two layers of one weight, a tensor made on the way, and a look at the values."""
+
+    def __init__(self, *, looks: bool) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.second = self.first
+        self.looks = looks
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.second(self.first(images.flatten(1)) + torch.zeros(1, 4))
+        return -features if self.looks and features.sum() > 0 else features
+
+
+@pytest.mark.parametrize("model", [Odd(looks=False), Odd(looks=True)], ids=["blind", "looking"])
+def test_what_a_module_does_on_its_way_is_no_hindrance(model: Odd) -> None:
+    assert count_macs(model, 1, 2, 2) == 32
+    assert model.first is model.second
+    assert model.first.weight.device.type == "cpu"

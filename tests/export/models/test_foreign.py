@@ -31,11 +31,33 @@ class Small(nn.Module):
     def forward(self, images):
         return self.head(self.backbone(images).flatten(1))
 
+class Trained(Small):
+    def __init__(self):
+        super().__init__()
+        for value in self.parameters():
+            value.data.fill_(0.5)
+
+class OneSize(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 30 * 30, 5))
+
+class Dropping(Small):
+    def forward(self, images):
+        return nn.functional.dropout(super().forward(images), 0.5)
+
+class Broken(Small):
+    def __init__(self):
+        super().__init__()
+        self.head.weight.data[0, 0] = float("nan")
+
+def leaves(): raise SystemExit(3)
 def number(): return 3
 def broken(): raise ValueError("no licence\\nfound")
 def pair(): return type("Pair", (Small,), {"forward": lambda self, x: (x, x)})()
 constant = 7
 """
+
+TWO_ORIGINS = ("Small", "Trained")
 
 
 @pytest.fixture
@@ -68,6 +90,17 @@ def test_equal_seeds_start_a_factorys_model_equally(own) -> None:
     assert first == same != other
 
 
+def test_a_factory_that_reads_its_weights_is_not_called_random(own) -> None:
+    drawn, read = (load(f"own_models:{name}", LoadOptions()).weights for name in TWO_ORIGINS)
+    assert (drawn.origin, drawn.detail) == ("random", "as the model starts, seed 0")
+    assert (read.origin, read.detail) == ("factory", "as the factory makes them")
+
+
+def test_a_model_of_one_size_is_tried_at_the_size_that_was_asked_for(own) -> None:
+    classifier = load("own_models:OneSize", LoadOptions(resize=32, crop=32))
+    assert (classifier.classes, classifier.image.crop) == (5, 32)
+
+
 @pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod.model."])
 def test_its_weights_are_read_by_its_own_names_in_any_wrapper(own, wrapper: str) -> None:
     module = load("own_models:Small", LoadOptions(seed=5)).module
@@ -92,7 +125,11 @@ def test_weights_that_are_not_a_factorys_are_refused(own) -> None:
         ("own_models:constant", UnknownModelError, "no callable 'constant'"),
         ("own_models:number", OptionError, "returned a int; expected a torch.nn.Module"),
         ("own_models:broken", OptionError, "ValueError: no licence found"),
-        ("own_models:pair", OptionError, "expected one tensor of logits"),
+        ("own_models:leaves", OptionError, "cannot make own_models:leaves: SystemExit: 3"),
+        ("own_models:pair", OptionError, "returns a tuple; expected one tensor of logits"),
+        ("own_models:OneSize", OptionError, "cannot take an image 3x224x224"),
+        ("own_models:Dropping", OptionError, "answers the same image in two ways"),
+        ("own_models:Broken", CheckpointError, "holds NaN or infinity in 'head.weight'"),
         ("own_broken:Small", OptionError, "ModuleNotFoundError: No module named 'no_such_package'"),
         ("no_such_module:Small", OptionError, "No module named 'no_such_module'"),
         (":Small", OptionError, "cannot make :Small"),
