@@ -28,8 +28,9 @@ with Display(Screen(quiet="quiet" in sys.argv), batches, 0) as display:
 def watch(*arguments: str) -> str:
     """Return what appears on the terminal."""
     master, slave = pty.openpty()
-    command, env = [sys.executable, "-c", CODE, *arguments], {**os.environ, "TERM": "xterm"}
-    with subprocess.Popen(command, stderr=slave, env=env) as child:
+    command = [sys.executable, "-c", CODE, *arguments]
+    # Nothing else: Rich asks COLUMNS, TTY_INTERACTIVE and others before it asks the terminal.
+    with subprocess.Popen(command, stderr=slave, env={"TERM": "xterm"}) as child:
         os.close(slave)
         seen = b""
         try:
