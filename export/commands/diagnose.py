@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Annotated
 
 import typer
@@ -59,11 +61,13 @@ def diagnose(
         from export.accuracy.show import show_diagnosis, summarize
 
     module = None
-    if wish is not None:
-        from export.divergence.load_reference import load_reference
+    # What a model's own code prints is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        if wish is not None:
+            from export.divergence.load_reference import load_reference
 
-        module = load_reference(wish, loaded, read_graph(loaded)).module
-    diagnosis = diagnose_accuracy(loaded, dataset, named, module, screen)
+            module = load_reference(wish, loaded, read_graph(loaded)).module
+        diagnosis = diagnose_accuracy(loaded, dataset, named, module, screen)
     show_diagnosis(diagnosis, screen)
     if diagnosis.causes:
         raise VerdictError(summarize(diagnosis))

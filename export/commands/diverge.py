@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,9 @@ __all__ = ["diverge"]
 
 
 def diverge(
-    name: Annotated[str, typer.Argument(help="What was exported: a name of --list, or auto.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What was exported: a name of --list, or auto.")
+    ],
     bundle: Folder,
     variant: Annotated[str, typer.Option(help="The form of the model to look at.")] = "fp32",
     weights: Annotated[
@@ -65,7 +69,9 @@ def diverge(
         images=images,
         everywhere=everywhere,
     )
-    divergence = diverge(loaded, question, screen)
+    # What a model's own code prints is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        divergence = diverge(loaded, question, screen)
     if plot is not None:
         from export.divergence.plot_depth import plot_depth
 

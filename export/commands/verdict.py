@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -62,11 +64,13 @@ def verdict(
         from export.verdict.show import complaint, show_verdict
         from export.verdict.verdict import Question, judge
 
-    found, evidence = judge(loaded, Question(data=data, gates=chosen, wish=wish), screen)
-    if report is not None:
-        from export.report.write_report import write_report
+    # What a model's own code prints is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        found, evidence = judge(loaded, Question(data=data, gates=chosen, wish=wish), screen)
+        if report is not None:
+            from export.report.write_report import write_report
 
-        write_report(report, loaded, found, evidence, wish, screen)
+            write_report(report, loaded, found, evidence, wish, screen)
     show_verdict(found, chosen, report, screen)
     if not found.passed:
         raise VerdictError(complaint(found))

@@ -66,6 +66,8 @@ def deliver(order: Order, screen: Screen) -> Delivery:
     _check_engines(order, classifier)
     for note in classifier.notes:
         screen.note(f"{'':<12}           {note}")
+    if classifier.classes == 1 and classifier.outputs == ("logits",):
+        screen.warn("one class has a probability of 100 % on every image; expected two or more")
     task = _task(order, classifier, screen)
     grid = _plan(order, classifier, model.macs)
     with screen.step("fold"):

@@ -273,4 +273,13 @@ def _count_classes(module: nn.Module, channels: int, side: int, name: str) -> in
             f"{name} answers the same image in two ways; expected nothing random in eval mode, "
             "such as F.dropout(x) without training=self.training"
         )
+    if logits.shape[1] > 1 and _are_probabilities(logits):
+        raise OptionError(
+            f"{name} returns probabilities; expected logits: leave the softmax at its end out, for "
+            "all that runs a bundle takes it"
+        )
     return logits.shape[1]
+
+
+def _are_probabilities(rows: Tensor) -> bool:
+    return bool((rows >= 0).all()) and torch.allclose(rows.sum(1), torch.ones(len(rows)), atol=1e-4)

@@ -45,6 +45,10 @@ class Dropping(Small):
     def forward(self, images):
         return nn.functional.dropout(super().forward(images), 0.5)
 
+class Certain(Small):
+    def forward(self, images):
+        return super().forward(images).softmax(1)
+
 class Broken(Small):
     def __init__(self):
         super().__init__()
@@ -129,6 +133,7 @@ def test_weights_that_are_not_a_factorys_are_refused(own) -> None:
         ("own_models:pair", OptionError, "returns a tuple; expected one tensor of logits"),
         ("own_models:OneSize", OptionError, "cannot take an image 3x224x224"),
         ("own_models:Dropping", OptionError, "answers the same image in two ways"),
+        ("own_models:Certain", OptionError, "returns probabilities; expected logits"),
         ("own_models:Broken", CheckpointError, "holds NaN or infinity in 'head.weight'"),
         ("own_broken:Small", OptionError, "ModuleNotFoundError: No module named 'no_such_package'"),
         ("no_such_module:Small", OptionError, "No module named 'no_such_module'"),
