@@ -52,6 +52,7 @@ def run_program(program: Program, argv: Sequence[str] | None = None) -> int:
 
 
 def _run(program: Program, words: list[str]) -> int:
+    _refuse_empty(words)
     if program.default and words[:1] not in [["--help"], *([name] for name in program.commands)]:
         words.insert(0, program.default)
     named = words[:1] if words and words[0] in program.commands else program.commands
@@ -60,6 +61,14 @@ def _run(program: Program, words: list[str]) -> int:
     for module in modules.values() if len(modules) == 1 else ():
         words = join_words(words, getattr(module, "WORD_LISTS", {}))
     return run(app, program.name, words)
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Refuse what a shell makes of a variable that is not set: as a path, it is where one stands."""
+    for before, word in zip(("", *words), words, strict=False):
+        if not word:
+            behind = f" behind '{before}'" if before else ""
+            raise OptionError(f"given an empty word{behind}; is a variable of the shell not set?")
 
 
 def run(app: typer.Typer, program: str, argv: Sequence[str] | None = None) -> int:

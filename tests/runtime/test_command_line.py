@@ -91,6 +91,18 @@ def test_the_fields_of_a_dataclass_are_options(tmp_path, monkeypatch, capsys):
     assert "The least.  [default: 0]" in capsys.readouterr().out
 
 
+def test_a_word_that_a_shell_left_empty_is_refused(capsys):
+    for words, said in (
+        (["verify", ""], "behind 'verify'"),
+        (["classify", "b", "i", "--variant", ""], "behind '--variant'"),
+        ([""], "word;"),
+    ):
+        assert main(words) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("error: given an empty word")
+        assert said in captured.err
+
+
 def test_only_the_named_command_is_imported():
     code = (
         "import sys; from runtime.cli import main; main(['verify', '--help']); "
