@@ -64,7 +64,7 @@ def _run(program: Program, words: list[str]) -> int:
 
 
 def _refuse_empty(words: Sequence[str]) -> None:
-    """Refuse what a shell makes of a variable that is not set: as a path, it is where one stands."""
+    """Refuse what a shell makes of a variable that is not set: a path to where one stands."""
     for before, word in zip(("", *words), words, strict=False):
         if not word:
             behind = f" behind '{before}'" if before else ""
