@@ -33,8 +33,7 @@ def check_classifier(variant: Variant, manifest: Manifest) -> None:
 
 def fixed_batch(variant: Variant) -> int:
     """Return how many images the variant takes at once; 0 if any number."""
-    batch = variant.input.shape[0]
-    return int(batch) if batch.isdigit() else 0
+    return variant.input.sizes[0] or 0
 
 
 def fill_batch(images: Images, fixed: int) -> Images:
@@ -109,8 +108,8 @@ def _check_size(tensor: TensorInfo, manifest: Manifest) -> None:
             "run it from Python on an array"
         )
     made = spec.shape(manifest.pixels or "NCHW")
-    fits = all(not d.isdigit() or int(d) == n for d, n in zip(tensor.shape[1:], made, strict=True))
-    if not fits:
+    taken = zip(tensor.sizes[1:], made, strict=True)
+    if not all(size in (None, side) for size, side in taken):
         raise OptionError(
             f"the model takes images of {'x'.join(tensor.shape[1:])}, its preprocessing makes "
             f"{'x'.join(map(str, made))}; export it with a --crop that fits"

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from runtime.judgement import Judgement
 from runtime.precision import PrecisionPromise, Work
 
-__all__ = ["TensorInfo", "Variant"]
+__all__ = ["ORACLE", "TensorInfo", "Variant"]
+
+ORACLE = "int8.trt"
+"""The variant that is meant for TensorRT: on a CPU its answers are the engine's, and its time means
+nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,11 @@ class TensorInfo:
     """ONNX's name of it in small letters: "float", "float16", "uint8"."""
     shape: tuple[str, ...]
     """One entry a dimension: a number, or the name of a dynamic dimension."""
+
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """The shape in numbers; None where a dimension is dynamic."""
+        return tuple(int(size) if size.isdigit() else None for size in self.shape)
 
     def __str__(self) -> str:
         return f"{self.name} {self.dtype}[{', '.join(self.shape)}]"

@@ -33,7 +33,6 @@ import numpy as np
 import typer
 
 from runtime.benchmark.child import Child
-from runtime.benchmark.document import ORACLE
 from runtime.benchmark.machine import describe_machine
 from runtime.benchmark.show import describe
 from runtime.benchmark.take_turns import Rule, take_turns
@@ -42,6 +41,7 @@ from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, DeployError, ProviderError
 from runtime.table import text_table
+from runtime.variant import ORACLE
 
 HERE = Path(__file__).parent
 CONTESTANTS = (

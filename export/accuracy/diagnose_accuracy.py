@@ -65,13 +65,13 @@ def diagnose_accuracy(
     manifest = bundle.manifest
     check_classifier(bundle.variant("fp32"), manifest)
     indices, _ = match_labels(dataset.labels(), labels, manifest.model.classes)
-    taken = bundle.variant("fp32").input.shape
+    taken = bundle.variant("fp32").input.sizes
     case = Case(
         labels=tuple(labels),
         classes=manifest.model.classes,
         truths=np.array([indices[example.label] for example in dataset.examples], np.int32),
         looks=_open_looks(bundle, dataset, module, screen),
-        fixed_size=sum(size.isdigit() for size in taken[1:]) > 1,
+        fixed_size=sum(size is not None for size in taken[1:]) > 1,
         screen=screen,
     )
     start = Treatment(look=Look(view=View(spec=manifest.image)))

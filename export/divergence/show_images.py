@@ -110,11 +110,11 @@ def _feed(planes: NDArray[np.uint8], images: NDArray[np.float32], pixels: str) -
 
 def _shape(manifest: Manifest) -> tuple[int, int, int]:
     """Return channels, height and width: those of the preprocessing, but for a static graph."""
-    sizes = list(manifest.variants["fp32"].input.shape)
+    sizes = list(manifest.variants["fp32"].input.sizes)
     if manifest.pixels:
         sizes.insert(1, sizes.pop(CHANNEL_AXES[manifest.pixels]))
     side = manifest.image.crop
-    height, width = (int(size) if size.isdigit() else side for size in sizes[2:])
+    height, width = (size or side for size in sizes[2:])
     return manifest.image.channel_count, height, width
 
 

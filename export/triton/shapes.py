@@ -19,7 +19,7 @@ class Shapes:
 
     def __init__(self, variant: Variant, profile: Profile | None, batch: int) -> None:
         self.variant = variant
-        self.is_fixed = variant.input.shape[0].isdigit()
+        self.is_fixed = variant.input.sizes[0] is not None
         """Whether Triton makes no batches: `dims` are then the whole shape."""
         self.largest_batch = batch
         self._profile = profile
@@ -52,4 +52,4 @@ class Shapes:
 
 
 def _dims(info: TensorInfo) -> list[int]:
-    return [int(size) if size.isdigit() else -1 for size in info.shape]
+    return [-1 if size is None else size for size in info.sizes]

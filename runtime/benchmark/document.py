@@ -12,7 +12,6 @@ from runtime.benchmark.machine import Machine
 from runtime.results_file import read_results
 
 __all__ = [
-    "ORACLE",
     "SCHEMA_VERSION",
     "Benchmark",
     "Case",
@@ -22,9 +21,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-
-ORACLE = "int8.trt"
-"""Meant for TensorRT: on a CPU its answers are the engine's, and its time means nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
 from runtime.engines.open_engine import find_engine
 from runtime.errors import BackendError, OptionError
+from runtime.feed import fixed_batch
 from runtime.providers import PROVIDERS
 from runtime.terminal import Screen
 from runtime.variant import Variant
@@ -102,15 +103,16 @@ def _shapes(bundle: Bundle, variant: Variant, plan: Plan) -> Iterator[tuple[int,
         OptionError: if the variant does not take one of them.
     """
     manifest = bundle.manifest
-    taken = variant.input.shape
-    batches = sorted(plan.batches) or ([int(taken[0])] if taken[0].isdigit() else _BATCHES)
+    fixed = fixed_batch(variant)
+    batches = sorted(plan.batches) or ([fixed] if fixed else _BATCHES)
     for size, batch in itertools.product(sorted(plan.sizes) or [manifest.image.crop], batches):
         image = dataclasses.replace(manifest.image, crop=size)
         shape = [batch, *image.shape(manifest.pixels or "NCHW")]
-        if any(t.isdigit() and int(t) != d for t, d in zip(taken, shape, strict=True)):
+        taken = zip(variant.input.sizes, shape, strict=True)
+        if not all(size in (None, side) for size, side in taken):
             raise OptionError(
-                f"the model takes images of {'x'.join(taken)}; given batch {batch}, size {size}: "
-                "leave out --batch and --size, or name those"
+                f"the model takes images of {'x'.join(variant.input.shape)}; given batch {batch}, "
+                f"size {size}: leave out --batch and --size, or name those"
             )
         yield batch, size, shape
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.benchmark.compare import Compared
-from runtime.benchmark.document import ORACLE, Benchmark, Case, Measurement
+from runtime.benchmark.document import Benchmark, Case, Measurement
 from runtime.benchmark.machine import Machine
 from runtime.benchmark.tuning import Tuning
 from runtime.table import text_table
 from runtime.terminal import Screen
+from runtime.variant import ORACLE
 
 __all__ = ["OVERHEAD_GOAL", "describe", "show_benchmark"]
 

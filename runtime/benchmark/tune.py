@@ -15,13 +15,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.benchmark.document import ORACLE, Benchmark, Measurement
+from runtime.benchmark.document import Benchmark, Measurement
 from runtime.benchmark.machine import Machine
 from runtime.benchmark.plan import Plan
 from runtime.benchmark.tuning import Tuning
 from runtime.bundle import Bundle
 from runtime.errors import OptionError
 from runtime.evaluation.document import Evaluation, read_evaluation
+from runtime.variant import ORACLE
 
 __all__ = ["GOALS", "Floor", "find_floor", "tune", "widen"]
 

@@ -9,13 +9,13 @@ from runtime.evaluation.document import Comparison, Evaluation, VariantResult
 from runtime.share import Share
 from runtime.table import text_table
 from runtime.terminal import Screen
+from runtime.variant import ORACLE
 
 __all__ = ["show_evaluation"]
 
 _MOST_CLASSES = 10
 """Of which all are shown; of more, those that fare worst and are confused most."""
 _SIGNIFICANT = 0.05
-_ORACLE = "int8.trt"
 
 
 def show_evaluation(found: Evaluation, screen: Screen) -> None:
@@ -27,9 +27,9 @@ def show_evaluation(found: Evaluation, screen: Screen) -> None:
     base = next(iter(found.variants))
     screen.result(f"\n{_classes(found)}")
     screen.result(f"\n{_confusion(found.variants[base], found.labels, base)}")
-    if _ORACLE in found.variants and found.variants[_ORACLE].runner.endswith(" cpu"):
+    if ORACLE in found.variants and found.variants[ORACLE].runner.endswith(" cpu"):
         screen.result(
-            f"\n{_ORACLE} on a CPU is an oracle for TensorRT: its answers count, its time does not"
+            f"\n{ORACLE} on a CPU is an oracle for TensorRT: its answers count, its time does not"
         )
 
 
