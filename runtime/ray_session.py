@@ -1,20 +1,12 @@
-"""A session of Ray: begun on this machine or joined on a cluster, silent, and ended with the block.
-
-Ray writes to standard error from Python and from C++, in this process and in the ones it starts.
-None of that is for who called: it goes to a file, whose last line is told if Ray fails.
-"""
+"""A session of Ray: begun on this machine or joined on a cluster, and ended with the block."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import socket
-import sys
-import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from runtime.errors import BackendError, BackendMissingError
 
@@ -35,7 +27,8 @@ _SETTINGS = {
 def ray_session(address: str = "") -> Iterator[None]:
     """Begin or join a session of Ray for as long as the block runs.
 
-    What a person sets in Ray's own environment variables is respected.
+    For a `RayDriver`: Ray may end the process that this is called in. What a person sets in Ray's
+    own environment variables is respected.
 
     Args:
         address: of a running cluster: "auto" or "host:port"; empty for a session of its own on the
@@ -47,26 +40,25 @@ def ray_session(address: str = "") -> Iterator[None]:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    with tempfile.TemporaryFile() as log, _hidden_stderr(log):
-        _check_installed()
-        import ray
-        from ray.exceptions import RayError
+    _check_installed()
+    import ray
+    from ray.exceptions import RayError
 
-        try:
-            _begin(address)
-            yield
-        except RayError as error:
-            reason = _last_line(str(error)) or _last_line(_read(log)) or type(error).__name__
-            raise BackendError(
-                f"Ray failed ({reason}); its logs are in /tmp/ray/session_latest/logs"
-            ) from None
-        finally:
-            ray.shutdown()
+    try:
+        _begin(address)
+        yield
+    except RayError as error:
+        reason = _last_line(str(error)) or type(error).__name__
+        raise BackendError(
+            f"Ray failed ({reason}); its logs are in /tmp/ray/session_latest/logs"
+        ) from None
+    finally:
+        ray.shutdown()
 
 
 def _check_installed() -> None:
     try:
-        import ray  # noqa: F401 (imported here so that what it prints is hidden)
+        import ray  # noqa: F401 (only whether it can be)
     except ImportError as error:
         raise BackendMissingError(
             f"this needs the package 'ray' ({error}). Run: pip install 'resnet-deploy[scale]'"
@@ -108,37 +100,6 @@ def _check_answered(address: str) -> None:
         socket.create_connection((host, int(port)), _PATIENCE_SECONDS).close()
     elif address != "auto":
         raise ValueError("expected 'auto' or host:port")
-
-
-@contextlib.contextmanager
-def _hidden_stderr(log: BinaryIO) -> Iterator[None]:
-    """Send what is written to the descriptor of stderr to the log, but not what `sys.stderr` is."""
-    shown = sys.stderr
-    shown.flush()
-    terminal = os.dup(2)
-    os.dup2(log.fileno(), 2)
-    try:
-        with io.TextIOWrapper(
-            os.fdopen(terminal, "wb", closefd=False), errors="backslashreplace", line_buffering=True
-        ) as stream:
-            sys.stderr = stream if _is_descriptor(shown) else shown
-            yield
-    finally:
-        sys.stderr = shown
-        os.dup2(terminal, 2)
-        os.close(terminal)
-
-
-def _is_descriptor(stream: object) -> bool:
-    """Return whether writing to the stream is writing to the descriptor of stderr."""
-    with contextlib.suppress(OSError, AttributeError):
-        return stream.fileno() == 2  # type: ignore[attr-defined,no-any-return]
-    return False
-
-
-def _read(log: BinaryIO) -> str:
-    log.seek(0)
-    return log.read().decode(errors="replace")
 
 
 def _last_line(text: str) -> str:

@@ -11,15 +11,15 @@ was begun, and how often each actor began to open the model.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import BackendError, DeployError
+from runtime.ray_driver import RayDriver
 from runtime.ray_session import ray_session
 from runtime.scoring.partition import Partition
 from runtime.scoring.partition_file import encode
@@ -54,8 +54,20 @@ def score_on_ray(
         BackendError: if Ray fails, a machine cannot do the job, or a partition, or opening the
             model, ends every actor that begins it.
     """
-    # Ray prints to standard output what happens to its processes, from a thread of its own.
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), ray_session(address):
+    by_number = {partition.number: partition for partition in partitions}
+    with RayDriver(partial(_drive, job, partitions, address)) as driver:
+        for _ in partitions:
+            number, data, error = driver.ask()
+            if error:
+                raise BackendError(error)
+            yield by_number[number], data
+
+
+def _drive(
+    job: Job, partitions: Sequence[Partition], address: str
+) -> Generator[tuple[int, bytes, str]]:
+    """Yield the number and the file of each partition, and the error if there is no such file."""
+    with ray_session(address):
         import ray.data
 
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
@@ -74,15 +86,12 @@ def score_on_ray(
             compute=ray.data.ActorPoolStrategy(size=actors),
             fn_constructor_kwargs={"job": job, "journal": journal},
         )
-        by_number = {partition.number: partition for partition in partitions}
-        # Ray's own iterators read ahead in threads that outlive them; a thread that asks Ray for
-        # something after its shutdown ends this process: status 1, and not a word.
+        # Ray's own iterators read ahead in threads, which may outlive the session.
         for bundle in done.iter_internal_ref_bundles():
             for block in ray.get(list(bundle.block_refs)):
                 for row in block.to_pylist():
-                    if row["error"]:
-                        raise BackendError(f"{row['error']} (on {row['machine']})")
-                    yield by_number[row["number"]], row["data"]
+                    error = f"{row['error']} (on {row['machine']})" if row["error"] else ""
+                    yield row["number"], row["data"], error
 
 
 def _count_cores() -> int:

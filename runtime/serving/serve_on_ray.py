@@ -7,25 +7,28 @@ that dies. What it had accepted dies with it, and those clients get an error: th
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import math
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, DeployError, OptionError
+from runtime.ray_driver import RayDriver
 from runtime.ray_session import ray_session
 from runtime.serving.listen import bind
 from runtime.serving.models import Order, Source, open_all
 from runtime.serving.place import Place, warn_of_strangers
 from runtime.terminal import Screen
 
-__all__ = ["Replicas", "deploy", "parse_replicas", "serve_on_ray"]
+__all__ = ["Replicas", "parse_replicas", "serve_on_ray"]
 
 APPLICATION = "resnet-deploy"
 
@@ -74,22 +77,20 @@ def serve_on_ray(
         port = sock.getsockname()[1]  # Ray takes it as soon as it is free again
     _prove(sources, order, screen)
     warn_of_strangers(place, screen)
-    with ray_session(replicas.address):
-        from ray import serve
-
-        logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it tells of itself
-        serve.start(http_options={"host": place.host, "port": port})
+    place = dataclasses.replace(place, port=port)
+    with RayDriver(partial(_drive, sources, order, place, replicas)) as driver:
         with screen.step("deploy"):
-            deploy(sources, order, place.token, replicas)
+            driver.ask()
         url = f"http://{place.host}:{port}"
         versions = {source.name: list(order.versions) for source in sources}
         with _signals() as wait:
             screen.document({"url": url, "models": versions})
             screen.result(url)
             sys.stdout.flush()  # whoever started this waits for that line
-            while wait() == signal.SIGHUP:
-                _roll_out(sources, order, place, replicas, screen)
-        serve.shutdown()  # type: ignore[no-untyped-call]
+            while (number := wait()) in (signal.SIGHUP, signal.SIGCHLD):
+                driver.check()
+                if number == signal.SIGHUP:
+                    _roll_out(sources, order, driver, screen)
     screen.note("stopped")
 
 
@@ -106,10 +107,25 @@ def parse_replicas(text: str, cores: float, address: str) -> Replicas:
     return Replicas(least=int(least), most=int(most or least), cores=cores, address=address)
 
 
-def deploy(sources: Sequence[Source], order: Order, token: str, replicas: Replicas) -> None:
-    """Have Ray serve the bundles, and return when it does; a change replaces what was served.
+def _drive(
+    sources: Sequence[Source], order: Order, place: Place, replicas: Replicas
+) -> Generator[None]:
+    """Deploy the bundles as they are then, each time it is asked."""
+    with ray_session(replicas.address):
+        from ray import serve
 
-    Call it within a session of Ray.
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it tells of itself
+        try:
+            serve.start(http_options={"host": place.host, "port": place.port})
+            while True:
+                _deploy(sources, order, place.token, replicas)
+                yield
+        finally:
+            serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _deploy(sources: Sequence[Source], order: Order, token: str, replicas: Replicas) -> None:
+    """Have Ray serve the bundles, and return when it does; a change replaces what was served.
 
     Raises:
         BackendError: if Ray Serve cannot deploy them.
@@ -141,12 +157,8 @@ def deploy(sources: Sequence[Source], order: Order, token: str, replicas: Replic
 
 @contextlib.contextmanager
 def _signals() -> Iterator[Callable[[], int]]:
-    """Yield what waits for the next of SIGTERM, SIGINT and SIGHUP and returns it.
-
-    The kernel may hand a signal to one of Ray's threads. Python then only notes it, and a main
-    thread that waits for a lock would sleep on; what is written to a socket wakes it.
-    """
-    ours = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    """Yield what waits for the next of SIGTERM, SIGINT, SIGHUP and SIGCHLD and returns it."""
+    ours = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
     reader, writer = socket.socketpair()
     writer.settimeout(0)
 
@@ -165,7 +177,7 @@ def _signals() -> Iterator[Callable[[], int]]:
 
 
 def _roll_out(
-    sources: Sequence[Source], order: Order, place: Place, replicas: Replicas, screen: Screen
+    sources: Sequence[Source], order: Order, driver: RayDriver[None], screen: Screen
 ) -> None:
     try:
         _prove(sources, order, screen)
@@ -173,7 +185,7 @@ def _roll_out(
         screen.warn(f"not rolled out, what was served is still: {error}")
         return
     with screen.step("roll out"):
-        deploy(sources, order, place.token, replicas)
+        driver.ask()
 
 
 def _prove(sources: Sequence[Source], order: Order, screen: Screen) -> None:
