@@ -14,7 +14,7 @@ import multiprocessing
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TypeAlias
 
@@ -28,7 +28,8 @@ from runtime.runner import Logits
 
 __all__ = ["Answers"]
 
-_Message: TypeAlias = "list[tuple[Logits, float]] | DeployError"
+_Message: TypeAlias = "list[tuple[Logits, float]] | DeployError | None"
+"""The answers, or why there are none; None when one more case is done."""
 
 
 class Answers:
@@ -60,16 +61,22 @@ class Answers:
             self._child.join()
             self._receiver.close()
 
-    def wait(self) -> tuple[Truth, ...]:
+    def wait(self, advance: Callable[[], None]) -> tuple[Truth, ...]:
         """Return the answers, when they are there.
+
+        Args:
+            advance: called after each case, for whoever shows progress.
 
         Raises:
             TraceError: if the module cannot run on a case, or memory ran out.
         """
         if sys.platform != "linux":
-            return self._compute()
+            return self._compute(advance)
         try:
             message: _Message = self._receiver.recv()
+            while message is None:
+                advance()
+                message = self._receiver.recv()
         except EOFError:
             raise TraceError(
                 "PyTorch's reference ended without an answer, probably out of memory; "
@@ -87,13 +94,22 @@ class Answers:
         torch.set_num_threads(1)
         message: _Message
         try:
-            message = [(truth.logits, truth.noise) for truth in self._compute()]
+            truths = self._compute(lambda: sender.send(None))
+            message = [(truth.logits, truth.noise) for truth in truths]
         except DeployError as error:
             message = error
-        with contextlib.suppress(BrokenPipeError):  # the parent was killed; nobody is left to tell
+        except BrokenPipeError:
+            return  # the parent was killed; nobody is left to tell
+        with contextlib.suppress(BrokenPipeError):
             sender.send(message)
 
-    def _compute(self) -> tuple[Truth, ...]:
+    def _compute(self, advance: Callable[[], None]) -> tuple[Truth, ...]:
         reference = TorchRunner(self._classifier.module, torch.float64)
         baseline = TorchRunner(self._classifier.module, torch.float32)
-        return answer(self._cases, reference, baseline)
+        return answer(_counted(self._cases, advance), reference, baseline)
+
+
+def _counted(cases: Sequence[Case], advance: Callable[[], None]) -> Iterator[Case]:
+    for case in cases:
+        yield case
+        advance()

@@ -47,8 +47,9 @@ def check(answers: Answers, folded: Classifier, model: bytes, grid: Grid, screen
     """
     candidate = OnnxRunner.open(model)
     weights = compare_weights(folded.module, ir.from_proto(onnx.load_from_string(model)))
-    with screen.step("check") as step, screen.progress("check", len(grid.cases)) as advance:
-        truths = answers.wait()
+    # Each case is run by PyTorch, then by the candidate.
+    with screen.step("check") as step, screen.progress("check", 2 * len(grid.cases)) as advance:
+        truths = answers.wait(advance)
         report = ParityReport(
             reference="torch float64",
             baseline="torch float32",

@@ -22,8 +22,10 @@ def cases(digits):
 
 
 def test_answers_are_the_modules_own_in_float64(digits, cases):
+    done = []
     with Answers(digits, cases) as answers:
-        truths = answers.wait()
+        truths = answers.wait(lambda: done.append(1))
+    assert len(done) == len(cases)
     reference = TorchRunner(digits.module, torch.float64)
     for case, truth in zip(cases, truths, strict=True):
         assert truth.case is case
@@ -40,7 +42,7 @@ def test_leaving_early_leaves_no_process(digits, cases):
 def test_a_case_the_module_cannot_run_is_one_line(digits):
     case = Case(content="three channels", images=np.zeros((1, 3, 8, 8), np.float32))
     with Answers(digits, [case]) as answers, pytest.raises(TraceError, match="1x3x8x8") as error:
-        answers.wait()
+        answers.wait(lambda: None)
     assert "\n" not in str(error.value)
 
 
@@ -57,4 +59,4 @@ def test_a_reference_that_was_killed_is_one_line(digits, cases):
 
     doomed = dataclasses.replace(digits, module=KillsItself())
     with Answers(doomed, cases) as answers, pytest.raises(TraceError, match="out of memory"):
-        answers.wait()
+        answers.wait(lambda: None)
