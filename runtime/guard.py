@@ -2,7 +2,7 @@
 
 exit status  0    done
 1    everything ran, and the answer is no (VerdictError)
-2    it could not be done (any other DeployError, a full disk, no memory)
+2    it could not be done (any other DeployError, a full disk, no memory, a broken package)
 130  interrupted from the keyboard
 141  whoever read the output left; nothing is said, as Unix programs do
 """
@@ -35,11 +35,8 @@ def guard(work: Callable[[], int]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = _fail("interrupted", INTERRUPTED)
-    except DeployError as error:
-        if _was_interrupted(error):
-            status = _fail("interrupted", INTERRUPTED)
-        else:
-            status = _fail(str(error), error.exit_status)
+    except (DeployError, ImportError) as error:
+        status = _fail_or_be_interrupted(error)
     except BrokenPipeError:
         status = READER_LEFT
     except MemoryError:
@@ -69,6 +66,16 @@ def instant_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _fail_or_be_interrupted(error: DeployError | ImportError) -> int:
+    if _was_interrupted(error):
+        return _fail("interrupted", INTERRUPTED)
+    if isinstance(
+        error, ImportError
+    ):  # of a package that is there, and broken or of another system
+        return _fail(f"cannot import a package: {error}; install it again", 2)
+    return _fail(str(error), error.exit_status)
 
 
 def _was_interrupted(error: BaseException) -> bool:

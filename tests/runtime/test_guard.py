@@ -27,6 +27,7 @@ def raising(error):
         (OSError(28, "No space left on device", "a/b"), 2, "error: No space left on device: a/b"),
         (PermissionError(13, "Permission denied"), 2, "error: Permission denied"),
         (OSError("odd"), 2, "error: odd"),
+        (ImportError("lib.so"), 2, "error: cannot import a package: lib.so; install it again"),
         (MemoryError(), 2, "error: out of memory; end other programs, or give it less at once"),
         (BundleError("two\nlines\x1b[2J"), 2, r"error: two\nlines\x1b[2J"),
     ],
