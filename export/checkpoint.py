@@ -7,8 +7,6 @@ A safetensors file written here carries one metadata key, "resnet-deploy": a Tra
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from export.weights.read_document import read_document
 from export.weights.unwrap import unwrap
 from runtime.errors import BundleError, CheckpointError, OptionError
 from runtime.image_spec import ImageSpec
+from runtime.locking import replace
 from runtime.schema import from_json, to_json
 
 __all__ = ["METADATA_KEY", "Checkpoint", "TrainedModel", "read_checkpoint", "write_checkpoint"]
@@ -111,17 +110,9 @@ def write_checkpoint(path: Path, weights: Mapping[str, Tensor], metadata: Traine
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(tensors, {METADATA_KEY: to_json(metadata).decode()})
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace(path, data)
     except OSError as error:
         raise CheckpointError(f"cannot write weights to '{path}': {error.strerror}") from None
 

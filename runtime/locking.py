@@ -1,4 +1,4 @@
-"""Writes files that several processes share: whole, and one writer at a time."""
+"""Writes files whole or not at all, and one writer at a time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["locked", "replace"]
+__all__ = ["locked", "replace", "replacing"]
 
 
 @contextlib.contextmanager
@@ -37,9 +38,23 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: if it cannot be written.
     """
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Make a file that takes the place of any that was there, once it is whole and on the disk.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        part.write_bytes(data)
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

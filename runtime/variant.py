@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runtime.judgement import Judgement
-from runtime.precision import PrecisionPromise, Work
+from runtime.precision import PrecisionPromise, Work, shares
 
 __all__ = ["ORACLE", "TensorInfo", "Variant"]
 
@@ -68,3 +69,10 @@ class Variant:
     without VNNI"; empty where nothing is quantized."""
     judgement: Judgement | None = None
     """How it did on real images; None for float32, which parity.json tells about."""
+
+    @property
+    def work_shares(self) -> Mapping[str, float]:
+        """What part of its work is in which precision, 0 to 1; empty where nobody counted."""
+        if self.work is not None:
+            return self.work.shares
+        return shares(self.convolutions.macs) if self.convolutions is not None else {}

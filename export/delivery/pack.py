@@ -16,6 +16,7 @@ from calibration.ranges_file import RANGES_FILE
 from export.classifier import Classifier
 from export.delivery.describe_variant import describe_variant
 from export.parity.check import Check
+from export.parity.report import PARITY_FILE
 from export.parity.truths import Truth
 from export.variants.made import MadeVariant
 from export.variants.make_variants import Variants
@@ -30,10 +31,9 @@ from runtime.runner import Logits
 from runtime.schema import to_json
 from runtime.variant import Variant
 
-__all__ = ["PARITY_FILE", "Content", "pack", "stamp"]
+__all__ = ["Content", "pack", "stamp"]
 
 MODEL_FILE = "model.onnx"
-PARITY_FILE = "parity.json"
 
 GOLDEN_NOISE_MULTIPLE = 10.0
 """How many times the float32 noise a device's logits may be off the golden ones. Wider than the

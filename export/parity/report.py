@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CaseParity", "ParityReport", "WeightParity"]
+__all__ = ["PARITY_FILE", "CaseParity", "ParityReport", "WeightParity"]
+
+PARITY_FILE = "parity.json"
+"""Of a bundle: the report on fp32."""
 
 WEIGHT_GAP = 4 * float(np.finfo(np.float32).eps)
 

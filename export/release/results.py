@@ -152,8 +152,7 @@ def _check_own(files: dict[str, str], manifest: Manifest, path: Path) -> None:
         manifest: of the bundle.
         path: where the results were read.
     """
-    models = {name: variant.file for name, variant in manifest.variants.items()}
-    models |= {name: engine.file for name, engine in manifest.engines.items()}
+    models = manifest.model_files
     for name, sha256 in files.items():
         if name not in models or manifest.files[models[name]].sha256 != sha256:
             raise Unlike(f"'{path}' is of another '{name}' than the bundle's; make it anew")

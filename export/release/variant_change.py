@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from export.release.difference import Difference
 from export.verdict.gates import FAIL, PASS, TOLD, WARN
 from export.verdict.read_gates import ReleaseGate
 from runtime.manifest import Manifest
-from runtime.precision import shares
-from runtime.variant import Variant
 
 __all__ = ["diff_files", "diff_judgements", "diff_precision", "diff_sizes"]
 
@@ -53,8 +51,8 @@ def diff_files(before: Manifest, after: Manifest) -> Iterator[Difference]:
 def diff_precision(before: Manifest, after: Manifest) -> Iterator[Difference]:
     """Yield what runs in another precision than it did, as shares of the work."""
     for name, variant in after.variants.items():
-        old = _shares(before.variants[name]) if name in before.variants else {}
-        new = _shares(variant)
+        old = before.variants[name].work_shares if name in before.variants else {}
+        new = variant.work_shares
         if not old or not new:
             continue
         own = variant.precision
@@ -90,12 +88,6 @@ def diff_sizes(before: Manifest, after: Manifest, gate: ReleaseGate) -> Iterator
                 change=growth,
                 unit="times",
             )
-
-
-def _shares(variant: Variant) -> Mapping[str, float]:
-    if variant.work is not None:
-        return variant.work.shares
-    return shares(variant.convolutions.macs) if variant.convolutions else {}
 
 
 def _mebibytes(size: int) -> str:

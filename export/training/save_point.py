@@ -8,8 +8,6 @@ between, whole or not at all: a kill costs a minute of work at most.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ import torch
 
 from export.training.state import State
 from runtime.errors import CheckpointError, OptionError
+from runtime.locking import replacing
 
 __all__ = ["SavePoint"]
 
@@ -95,17 +94,10 @@ class SavePoint:
         start = self.clock()
         told = {"key": dict(self.key), "surroundings": dict(self.surroundings)}
         document = told | state.to_document()
-        part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("xb") as file:
-                    torch.save(document, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self.path)
-            finally:
-                part.unlink(missing_ok=True)
+            with replacing(self.path) as file:
+                torch.save(document, file)
         except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
             reason = getattr(error, "strerror", None) or "is the disk full?"
             raise CheckpointError(f"cannot save the training to '{self.path}': {reason}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,11 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.training.batches import Batch
+from runtime.evaluation.statistics import wilson
 
 __all__ = ["Score", "score"]
-
-_Z95 = 1.959963984540054
-"""Standard deviations of a normal distribution between which 95 % lie."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +39,9 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the accuracy, in percent.
-
-        Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-        """
-        total = sum(self.images)
-        share = sum(self.right) / total
-        spread = _Z95**2 / total
-        centre = (share + spread / 2) / (1 + spread)
-        half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-        return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+        """95 % confidence interval of the accuracy, in percent."""
+        share = wilson(sum(self.right), sum(self.images))
+        return 100 * share.low, 100 * share.high
 
 
 def score(module: nn.Module, batches: Iterable[Batch], classes: int) -> Score:

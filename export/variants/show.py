@@ -23,7 +23,7 @@ def variant_table(manifest: Manifest) -> str:
     rows = []
     for name, variant in manifest.variants.items():
         size = manifest.files[variant.file].size / 2**20
-        share = variant.work.shares.get(variant.precision, 0.0) if variant.work else 0.0
+        share = variant.work_shares.get(variant.precision, 0.0)
         judged = _judged(variant.judgement) if variant.judgement else ("-", "-", "-", "parity")
         rows.append((name, f"{size:.2f}", f"{share:.1%}", *judged))
     return text_table(_HEADER, rows)

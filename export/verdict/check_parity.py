@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from export.parity.report import ParityReport
+from export.parity.report import PARITY_FILE, ParityReport
 from export.verdict.finding import Finding
 from export.verdict.gates import FAIL, PASS
 from runtime.bundle import Bundle
 from runtime.schema import from_json
 
-__all__ = ["PARITY_FILE", "check_parity", "read_parity"]
-
-PARITY_FILE = "parity.json"
+__all__ = ["check_parity", "read_parity"]
 
 
 def read_parity(bundle: Bundle) -> ParityReport | None:

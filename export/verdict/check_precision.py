@@ -13,7 +13,6 @@ from export.verdict.gates import FAIL, PASS, WARN
 from export.verdict.read_gates import PrecisionGate
 from runtime.judgement import Judgement
 from runtime.manifest import Manifest
-from runtime.precision import shares
 from runtime.variant import Variant
 
 __all__ = ["check_precision"]
@@ -31,10 +30,8 @@ def check_precision(manifest: Manifest, gate: PrecisionGate) -> tuple[Finding, .
 
 
 def _share(name: str, variant: Variant, gate: PrecisionGate) -> Iterator[Finding]:
-    work = variant.work.shares if variant.work is not None else None
-    if work is None and variant.convolutions is not None:
-        work = shares(variant.convolutions.macs)
-    found = None if work is None else work.get(variant.precision, 0.0)
+    work = variant.work_shares
+    found = work.get(variant.precision, 0.0) if work else None
     status = FAIL if not found else WARN if found < gate.least_share else PASS
     kept = f"; {len(variant.kept_float)} nodes stay in float" if variant.kept_float else ""
     yield Finding(

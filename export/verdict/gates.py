@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 
 from runtime.errors import OptionError
+from runtime.evaluation.statistics import Z95
 
 __all__ = [
     "ACCURACY_GATES",
@@ -37,9 +38,6 @@ NOT_SHOWN = "not shown"
 FAIL = "fail"
 STATUSES = (TOLD, PASS, WARN, NOT_SHOWN, FAIL)
 """From the best to the worst; what has no gate is told."""
-
-_Z = 1.959963984540054
-"""The normal distribution's 97.5 % quantile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ def drop_interval(images: int, became_wrong: int, became_right: int) -> tuple[fl
     lost = became_wrong - became_right
     total = images + 2
     centre = lost / total
-    spread = _Z * math.sqrt(became_wrong + became_right + 1 - lost * lost / total) / total
+    spread = Z95 * math.sqrt(became_wrong + became_right + 1 - lost * lost / total) / total
     low, high = max(-1.0, centre - spread), min(1.0, centre + spread)
     return 100 * lost / images, 100 * low, 100 * high
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from runtime.evaluation.document import CalibrationBin
 from runtime.share import Share
 
-__all__ = ["calibration_bins", "calibration_error", "p_worse", "wilson"]
+__all__ = ["Z95", "calibration_bins", "calibration_error", "p_worse", "wilson"]
 
-_Z = 1.959963984540054
+Z95 = 1.959963984540054
 """The normal distribution's 97.5 % quantile: 2.5 % lie beyond either end of the interval."""
 
 _BINS = 15
@@ -30,9 +30,9 @@ def wilson(count: int, of: int) -> Share:
     """
     if not of:
         return Share(count=0, of=0, low=0.0, high=1.0)
-    share, squared = count / of, _Z * _Z
+    share, squared = count / of, Z95 * Z95
     centre = share + squared / (2 * of)
-    spread = _Z * math.sqrt(share * (1 - share) / of + squared / (4 * of * of))
+    spread = Z95 * math.sqrt(share * (1 - share) / of + squared / (4 * of * of))
     whole = 1 + squared / of
     # At the ends the interval begins exactly there; rounding would put it beside.
     low = 0.0 if count == 0 else (centre - spread) / whole
