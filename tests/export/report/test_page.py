@@ -272,6 +272,14 @@ def test_what_was_not_measured_says_so_and_how_to_make_it(content):
     assert "<svg" not in page
 
 
+def test_a_ring_is_spoken_of_where_there_is_one(content):
+    gentle = tuple(dataclasses.replace(line, marked="") for line in content.depth)
+    assert "A ring marks where" in render(content)
+    page = render(dataclasses.replace(content, depth=gentle))
+    assert "No variant leaves it suddenly" in page
+    assert "ring marks" not in page
+
+
 def test_the_first_sentence_is_what_failed(content):
     failed = a_verdict(
         finding("integrity", "bundle", "pass"), finding("agreement", "int8.cpu", "fail")
