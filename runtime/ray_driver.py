@@ -22,7 +22,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Generator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import BinaryIO, Generic, TypeVar
 
 from runtime.errors import BackendError, DeployError
@@ -31,6 +31,8 @@ __all__ = ["RayDriver"]
 
 _PATIENCE_SECONDS = 60
 """What Ray gets to end its own processes; requests are answered meanwhile."""
+
+_LOOK_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -109,9 +111,9 @@ class RayDriver(Generic[T]):
     def _complaint(self) -> BackendError:
         status = self._process.wait()
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip() and not line.startswith("[")]
-        last = f": {said[-1][:300]}" if said else ""  # Ray's own lines have [time] in front
+        lines = map(str.strip, self._log.read().decode(errors="replace").splitlines())
+        said = [line for line in lines if line and line[0] != "["]  # Ray's own have [time] in front
+        last = f": {said[-1][:300]}" if said else ""
         return BackendError(
             f"the process that uses Ray ended (status {status}{last}); was one of Ray's own ended, "
             "or memory short? Their logs are in /tmp/ray/session_latest/logs"
@@ -123,13 +125,24 @@ def _answer(orders: BinaryIO, answers: BinaryIO) -> None:
     wanted: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(orders, wanted), daemon=True).start()
     with contextlib.closing(work()) as found:
-        while wanted.get():
+        while _wait_for(wanted):
             try:
                 answer = next(found)
             except DeployError as error:
                 answer = error
             pickle.dump(answer, answers)
             answers.flush()
+
+
+def _wait_for(wanted: SimpleQueue[bytes]) -> bytes:
+    while True:
+        with contextlib.suppress(Empty):
+            return wanted.get(timeout=_LOOK_SECONDS)
+        # Ray notices that its raylet was killed when it next asks it for something.
+        with contextlib.suppress(ChildProcessError):  # on a cluster: none was started here
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+            if ended:
+                os._exit(1)
 
 
 def _listen(orders: BinaryIO, wanted: SimpleQueue[bytes]) -> None:
