@@ -23,6 +23,8 @@ from runtime.onnx_files.metadata_props import metadata_props
 __all__ = ["ServeOptions", "Served", "describe"]
 
 LABELS_FILE = "labels.txt"
+_INT32_MAX = 2**31 - 1
+"""Triton's configuration holds no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,12 @@ class ServeOptions:
     """How long a batch that is not full is held back, in microseconds."""
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.instances, self.queue) < 1 or self.queue_delay_us < 0:
+        numbers = (self.batch, self.instances, self.queue, self.queue_delay_us)
+        if min(numbers[:3]) < 1 or min(numbers) < 0 or max(numbers) > _INT32_MAX:
             raise OptionError(
                 f"given batch {self.batch}, instances {self.instances}, queue {self.queue}, delay "
-                f"{self.queue_delay_us} us; expected at least 1 each, and no negative delay"
+                f"{self.queue_delay_us} us; expected at least 1 each, no negative delay, and at "
+                f"most {_INT32_MAX:,}"
             )
 
 

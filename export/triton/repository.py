@@ -35,6 +35,10 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 CONFIG_FILE = "config.pbtxt"
 
 
+_LARGEST_VERSION = 2**63 - 1
+"""Triton reads the folder's name as a number of 64 bits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Addition:
     """What became of one model."""
@@ -96,11 +100,14 @@ def add_to_repository(
         version: its number; 0 for the next one.
 
     Raises:
-        OptionError: if the version is there already, or the repository lies in a bundle.
+        OptionError: if the version is there already or too large for Triton, or the repository
+            lies in a bundle.
         BundleError: if something else than this model is there, a file of the bundle was altered,
             or the repository cannot be written.
     """
     refuse_within_bundle(repository)
+    if version > _LARGEST_VERSION:
+        raise OptionError(f"version: given {version}; expected {_LARGEST_VERSION:,} at most")
     served = describe(bundle, variant, name, options)
     contract = make_contract(bundle, variant, served)
     data = bundle.read(served.source)

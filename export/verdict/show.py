@@ -54,15 +54,18 @@ def complaint(verdict: Verdict) -> str:
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
-    digits = 2 if finding.unit == "points" else 1
-    interval = (
-        "" if finding.low is None else f"{finding.low:.{digits}f} to {finding.high:.{digits}f}"
-    )
+    ends = [_end(value, finding.unit) for value in (finding.low, finding.high) if value is not None]
     return (
         finding.status,
         finding.area,
         finding.subject,
         finding.measured,
-        interval,
+        " to ".join(ends),
         finding.gate,
     )
+
+
+def _end(value: float, unit: str) -> str:
+    """Return the end of an interval, as exact as the column is wide: a table cuts what is wider."""
+    digits = 2 if unit == "points" and abs(value) < 10 else 1
+    return f"{value:.{digits}f}"

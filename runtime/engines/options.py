@@ -32,6 +32,9 @@ TURING = "sm75"
 SMALLEST_WORKSPACE_MIB = 64
 """Less than that leaves convolutions of large images without any kernel."""
 
+_MOST_MIB = 2**24
+"""No machine has 16 TiB of it, and TensorRT counts bytes in 64 bits."""
+
 _SM = re.compile(r"sm\d{2,3}")
 _DLA_LARGEST_BATCH = 4096
 _DLA_LARGEST_SIDE = 8192
@@ -73,8 +76,10 @@ class EngineOptions:
     means Ampere and newer."""
 
     def __post_init__(self) -> None:
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise OptionError(f"workspace: given {self.workspace_mib} MiB; expected 1 or more")
+        if self.workspace_mib is not None and not 1 <= self.workspace_mib <= _MOST_MIB:
+            raise OptionError(
+                f"workspace: given {self.workspace_mib} MiB; expected 1 to {_MOST_MIB:,}"
+            )
         if not 0 <= self.optimization_level <= 5:
             raise OptionError(
                 f"optimization level: given {self.optimization_level}; expected 0 to 5"

@@ -384,6 +384,8 @@ def test_inference_service_is_one(digits_bundle, tmp_path, engine, capsys):
         (["--name", "a b"], "expected letters, digits and hyphens"),
         (["--variant", "fp8"], "has no variant 'fp8'"),
         (["--batch", "0"], "expected at least 1 each"),
+        (["--queue-delay-us", "9" * 30], "and at most 2,147,483,647"),
+        (["--version", "9" * 30], "version: given 9999"),
         (["--kserve", "x.yaml"], "storage: given ''"),
         (["--storage-uri", "s3://x"], "give its --kserve FILE, too"),
         (["--kserve", "/dev/null", "--storage-uri", "s3://x"], "it is a device or pipe"),

@@ -12,6 +12,7 @@ FIXED = Profile(smallest=(4, 3, 224, 224), tuned=(4, 3, 224, 224), largest=(4, 3
     ("options", "message"),
     [
         ({"workspace_mib": 0}, "workspace: given 0 MiB"),
+        ({"workspace_mib": 10**20}, "MiB; expected 1 to 16,777,216"),
         ({"optimization_level": 6}, "optimization level: given 6"),
         ({"hardware_compatibility": "any"}, "hardware compatibility: given 'any'"),
         ({"target_sms": ("sm86",)}, "TensorRT builds for the GPU it runs on"),
