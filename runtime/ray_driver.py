@@ -135,14 +135,21 @@ def _answer(orders: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _wait_for(wanted: SimpleQueue[bytes]) -> bytes:
+    while _lost_process():
+        pass  # the session began without it
     while True:
         with contextlib.suppress(Empty):
             return wanted.get(timeout=_LOOK_SECONDS)
         # Ray notices that its raylet was killed when it next asks it for something.
-        with contextlib.suppress(ChildProcessError):  # on a cluster: none was started here
-            ended, _ = os.waitpid(-1, os.WNOHANG)
-            if ended:
-                os._exit(1)
+        if _lost_process():
+            os._exit(1)
+
+
+def _lost_process() -> bool:
+    """Return whether a process that was started here ended, and has not been counted yet."""
+    with contextlib.suppress(ChildProcessError):  # on a cluster: none was started here
+        return os.waitpid(-1, os.WNOHANG)[0] > 0
+    return False
 
 
 def _listen(orders: BinaryIO, wanted: SimpleQueue[bytes]) -> None:
