@@ -213,6 +213,10 @@ class Manifest:
         variants = {name: variant.file for name, variant in self.variants.items()}
         return variants | {name: engine.file for name, engine in self.engines.items()}
 
+    def variant_of(self, name: str) -> Variant:
+        """Return the variant of that name, or the one that the engine of that name was built of."""
+        return self.variants[self.engines[name].variant if name in self.engines else name]
+
     def to_json(self) -> bytes:
         """Return the manifest as the bytes of manifest.json."""
         return to_json(self)

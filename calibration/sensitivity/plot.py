@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import io
-
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from calibration.sensitivity.investigate import Investigation
 from calibration.sensitivity.sensitivity import BLOCK, Cost
 from calibration.sensitivity.show import noise
+from calibration.themed_svg import themed_svg
 
 __all__ = ["plot_sensitivity"]
 
 # Both have a contrast of 3 to 1 or more on white and on black.
 _COLOURS = {"node": "#2f7fd0", "block": "#c8641e"}
-_INK = "#010203"
-"""Stands for the colour of text, which the page decides."""
-
-_STYLE = (
-    "<style>svg { color: #1f2328 } @media (prefers-color-scheme: dark) { svg { color: #e6edf3 } }"
-    "</style>"
-)
 
 _ROW_INCHES = 0.2
 _LEAST = 1e-7
@@ -31,31 +22,14 @@ _LEAST = 1e-7
 
 def plot_sensitivity(found: Investigation) -> bytes:
     """Return an SVG that can be read on a light and on a dark page."""
-    drawn = io.StringIO()
-    with rc_context(
-        {
-            "svg.fonttype": "none",  # text stays text
-            "svg.hashsalt": "sensitivity",  # the same numbers give the same file
-            "text.color": _INK,
-            "axes.edgecolor": _INK,
-            "axes.labelcolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-        }
-    ):
-        _figure(found).savefig(drawn, format="svg", metadata={"Date": None})
-    text = drawn.getvalue().replace(_INK, "currentColor")
-    # After the outermost tag: the style of a page that holds the drawing wins over nothing of it.
-    start = text.index(">", text.index("<svg")) + 1
-    return f"{text[:start]}{_STYLE}{text[start:]}".encode()
+    title = f"What quantizing each node alone costs, for {found.target}"
+    return themed_svg(title, lambda: _figure(found))
 
 
 def _figure(found: Investigation) -> Figure:
     costs = _in_order(found)
     figure = Figure(figsize=(7.5, 1.3 + _ROW_INCHES * len(costs)), layout="constrained")
-    figure.patch.set_visible(False)
     axes = figure.subplots()
-    axes.patch.set_visible(False)
     values = [max(noise(cost.score), _LEAST) for cost in costs]
     colours = [_COLOURS["block" if cost.kind == BLOCK else "node"] for cost in costs]
     axes.barh(range(len(costs)), values, height=0.75, color=colours)

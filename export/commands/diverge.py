@@ -75,7 +75,7 @@ def diverge(
     if plot is not None:
         from export.divergence.plot_depth import plot_depth
 
-        replace_file(plot, plot_depth(divergence).encode())
+        replace_file(plot, plot_depth(divergence))
     show_divergence(divergence, screen)
     if divergence.left:
         raise VerdictError(summarize(divergence))

@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import io
-import re
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from calibration.themed_svg import themed_svg
 from export.divergence.divergence import Divergence
 
 __all__ = ["plot_depth"]
 
-_INK = "#010203"
-"""Stands for the colour of the page's text, which matplotlib cannot name."""
-_STYLE = """<style>
-svg { color: #24292f }
-@media (prefers-color-scheme: dark) { svg { color: #d0d7de } }
-</style>"""
 # Legible on white and on black: contrast above 3.5 to both.
 _VARIANT, _FLOAT32, _FAULT = "#2f81d7", "#7d8590", "#d9480f"
 
-_SETTINGS: dict[Any, Any] = {  # matplotlib lists every key in its type
-    "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
-    "svg.hashsalt": "resnet-deploy",  # the same picture is the same file
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
 _WIDTH_INCHES, _HEIGHT_INCHES = 9.0, 3.8
 _MOST_LABELS = 40
 
 
-def plot_depth(divergence: Divergence) -> str:
+def plot_depth(divergence: Divergence) -> bytes:
     """Return an SVG document: the variant's SQNR at every tensor, and that of float32 PyTorch."""
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
-        axes = figure.add_subplot()
-        _draw(axes, divergence)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _adapt(buffer.getvalue(), f"SQNR of {divergence.variant} along the depth")
+    title = f"SQNR of {divergence.variant} along the depth"
+    return themed_svg(title, lambda: _figure(divergence))
 
 
-def _draw(axes: Axes, divergence: Divergence) -> None:
+def _figure(divergence: Divergence) -> Figure:
+    figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
+    axes = figure.subplots()
     tensors = divergence.tensors
     depth = range(len(tensors))
     axes.plot(depth, [t.sqnr_db for t in tensors], color=_VARIANT, label=divergence.variant)
@@ -70,12 +45,4 @@ def _draw(axes: Axes, divergence: Divergence) -> None:
     axes.grid(visible=True, axis="y", color=_FLOAT32, alpha=0.35)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="best")
-
-
-def _adapt(svg: str, title: str) -> str:
-    """Return the SVG with the page's colour for its ink, and a title for those who cannot see."""
-    coloured = svg.replace(_INK, "currentColor")
-    opening = re.compile(r"<svg\b[^>]*>")
-    return opening.sub(
-        lambda m: f"{m.group()}\n<title>{title}</title>\n{_STYLE}", coloured, count=1
-    )
+    return figure

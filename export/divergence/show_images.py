@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.images import choose_images
+from export.parity.grid import tile
 from export.samples import sample_images
 from runtime.errors import ImageError, OptionError
 from runtime.image_spec import CHANNEL_AXES
@@ -76,7 +77,7 @@ def show_images(
             yield Shown(images=images, fed=images)
         return
     for first in range(0, len(files), batch):
-        planes = [_tile(_load(file, manifest), shape) for file in files[first : first + batch]]
+        planes = [tile(_load(file, manifest), shape) for file in files[first : first + batch]]
         images = np.stack([normalise(each, manifest.image) for each in planes])
         yield Shown(images=images, fed=_feed(np.stack(planes), images, manifest.pixels))
 
@@ -116,12 +117,3 @@ def _shape(manifest: Manifest) -> tuple[int, int, int]:
     side = manifest.image.crop
     height, width = (size or side for size in sizes[2:])
     return manifest.image.channel_count, height, width
-
-
-def _tile(planes: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Repeat an image until it fills the shape: a static graph takes no other size."""
-    if planes.shape == shape:
-        return planes
-    _, height, width = shape
-    rows, columns = -(-height // planes.shape[1]), -(-width // planes.shape[2])
-    return np.tile(planes, (1, rows, columns))[:, :height, :width]

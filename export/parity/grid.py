@@ -11,17 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.classifier import Classifier
 from export.parity.truths import Case
 from runtime.image_spec import CHANNEL_AXES
 from runtime.open_image import open_image
 from runtime.preprocess import model_input
-from runtime.runner import Images
 
-__all__ = ["Grid", "plan_grid", "plan_static_grid"]
+__all__ = ["Grid", "plan_grid", "plan_static_grid", "tile"]
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 # Batch, height, width. The first six are never left out: they are cheap, and have every batch, odd
 # sizes and both ends of the range.
@@ -93,7 +96,7 @@ def plan_static_grid(
     batch, _, height, width = shape
     random = _random_case(classifier, (batch, height, width), pixels)
     real = [
-        Case(content=case.content, images=_tile(case.images, random.images.shape))
+        Case(content=case.content, images=tile(case.images, random.images.shape))
         for case in _photograph_cases(classifier, photographs, pixels)
     ]
     cases = (*real, random)
@@ -122,7 +125,7 @@ def _random_case(classifier: Classifier, size: tuple[int, int, int], pixels: str
     return Case(content="random pixels", images=rng.integers(0, 256, sides, np.uint8))
 
 
-def _tile(images: Images, shape: tuple[int, ...]) -> Images:
+def tile(images: NDArray[_Value], shape: tuple[int, ...]) -> NDArray[_Value]:
     """Repeat an image until it fills the shape: a static graph takes no other size."""
     times = [-(-side // given) for side, given in zip(shape, images.shape, strict=True)]
     return np.ascontiguousarray(np.tile(images, times)[tuple(map(slice, shape))])

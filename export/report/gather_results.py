@@ -37,14 +37,12 @@ def cards(
     fp32 = speed.get("fp32")
     found = []
     for name in dict.fromkeys((*manifest.variants, *right)):
-        engine = manifest.engines.get(name)
-        variant = manifest.variants[engine.variant if engine else name]
         timed = speed.get(name)
         found.append(
             VariantCard(
                 name=name,
-                precision=variant.precision,
-                size=manifest.files[engine.file if engine else variant.file].size,
+                precision=manifest.variant_of(name).precision,
+                size=manifest.files[manifest.model_files[name]].size,
                 top1=right[name].top1 if name in right else None,
                 drop=_drop(evaluation, name),
                 latency_ms=timed.p50_ms if timed else None,

@@ -52,9 +52,7 @@ def _files(bundle: Bundle) -> Iterator[tuple[str, str]]:
     manifest = bundle.manifest
     yield "bundle", str(bundle.folder)
     yield MANIFEST_FILE, f"SHA-256 {bundle.inspect(MANIFEST_FILE).sha256}"
-    paths = [variant.file for variant in manifest.variants.values()]
-    paths += [engine.file for engine in manifest.engines.values()]
-    for path in paths:
+    for path in manifest.model_files.values():
         yield path, f"{manifest.files[path].size:,} bytes, SHA-256 {manifest.files[path].sha256}"
 
 

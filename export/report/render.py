@@ -14,10 +14,10 @@ from export.report.figures.activation import draw_activation
 from export.report.figures.depth import draw_depth, in_order
 from export.report.figures.plane import draw_plane
 from export.report.figures.sensitivity import draw_sensitivity
-from export.report.figures.svg import NAMES
+from export.report.figures.svg import colour_of
+from export.verdict.check_accuracy import percent
 from export.verdict.finding import Verdict
 from export.verdict.gates import FAIL, NOT_SHOWN, PASS, TOLD, WARN
-from runtime.share import Share
 from runtime.terminal import printable
 
 __all__ = ["render"]
@@ -91,9 +91,9 @@ def _environment() -> Environment:
         finalize=_show,
     )
     environment.filters.update(
-        colour=_colour,
+        colour=colour_of,
         slug=lambda status: status.replace(" ", "-"),
-        percent=_percent,
+        percent=percent,
         few=lambda share: f"{100 * share:.2g} %" if share else "nothing",
         one=lambda value: f"{value:.1f}",
         two=lambda value: f"{value:.2f}",
@@ -121,7 +121,7 @@ def _lede(content: Content) -> str:
         more = len(failed) - len(shown)
         return "; ".join(shown) + (f"; and {more} more." if more else ".")
     top1 = next((card.top1 for card in content.variants if card.name == "fp32"), None)
-    told = f"fp32 is right on {_percent(top1)} of {top1.of:,} images." if top1 else ""
+    told = f"fp32 is right on {percent(top1)} of {top1.of:,} images." if top1 else ""
     quick = [card for card in content.variants if card.speedup is not None and card.drop]
     best = max(quick, key=lambda card: card.speedup or 0, default=None)
     if best is None or best.drop is None or best.speedup is None or best.speedup <= 1:
@@ -148,15 +148,6 @@ def _tally(verdict: Verdict) -> str:
 def _depth_rows(lines: Sequence[DepthLine]) -> list[tuple[str, list[float | None]]]:
     columns = [dict(line.points) for line in lines]
     return [(module, [column.get(module) for column in columns]) for module in in_order(lines)]
-
-
-def _colour(variant: str) -> str:
-    name = variant.replace(".", "-")
-    return name if name in NAMES else "other"
-
-
-def _percent(share: Share) -> str:
-    return f"{100 * share.value:.{2 if share.of >= 1000 else 1}f} %"
 
 
 def _points(points: float) -> str:

@@ -59,8 +59,7 @@ class Contract:
 def make_contract(bundle: Bundle, variant: str, served: Served) -> Contract:
     """Return the contract of a variant or an engine, of no version yet."""
     manifest = bundle.manifest
-    engine = manifest.engines.get(variant)
-    described = manifest.variants[engine.variant if engine else variant]
+    described = manifest.variant_of(variant)
     return Contract(
         schema_version=1,
         model=manifest.model.name,

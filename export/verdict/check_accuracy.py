@@ -18,7 +18,7 @@ def check_accuracy(evaluation: Evaluation, manifest: Manifest, gates: Gates) -> 
     """Return what each variant reaches, and what it loses against fp32."""
     findings = [_data(evaluation), *_floors(evaluation, gates)]
     for name, comparison in evaluation.comparisons.items():
-        precision = _precision(name, manifest)
+        precision = manifest.variant_of(name).precision
         if precision == "float32":
             findings.append(_identical(name, comparison))
             continue
@@ -40,12 +40,6 @@ def _data(evaluation: Evaluation) -> Finding:
         unit="images",
         remark=first,
     )
-
-
-def _precision(name: str, manifest: Manifest) -> str:
-    """Return the precision of a variant, or of the variant that an engine was built from."""
-    engine = manifest.engines.get(name)
-    return manifest.variants[engine.variant if engine else name].precision
 
 
 def _floors(evaluation: Evaluation, gates: Gates) -> Iterator[Finding]:

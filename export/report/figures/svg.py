@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from runtime.terminal import printable
 
-__all__ = ["NAMES", "draw_svg", "paint", "paint_of", "shorten"]
+__all__ = ["NAMES", "colour_of", "draw_svg", "paint", "paint_of", "shorten"]
 
 NAMES = ("ink", "soft", "rule", "fail", "fp32", "fp16", "int8-trt", "int8-cpu", "other")
 """The page's custom properties that a figure may paint with."""
@@ -59,8 +59,13 @@ def paint(name: str) -> str:
 
 def paint_of(variant: str) -> str:
     """Return the stand-in of a variant's colour, which it has in every figure."""
+    return paint(colour_of(variant))
+
+
+def colour_of(variant: str) -> str:
+    """Return the custom property of the page that is a variant's colour."""
     name = variant.replace(".", "-")
-    return _STAND_INS[name if name in NAMES else "other"]
+    return name if name in NAMES else "other"
 
 
 def shorten(name: str, width: int) -> str:
