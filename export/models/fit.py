@@ -12,6 +12,9 @@ from runtime.errors import CheckpointError
 
 __all__ = ["fit"]
 
+_EPSILON = 1e-5
+"""What BatchNorm adds to a variance before it takes the root, in every model of the catalogue."""
+
 
 def fit(
     weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], title: str, model: str
@@ -27,7 +30,7 @@ def fit(
     Raises:
         MisfitError: if a tensor is missing, unknown, of another shape, or an integer where
             floating point belongs.
-        CheckpointError: if one is not finite in the model's type.
+        CheckpointError: if one is not finite in the model's type, or a variance negative.
     """
     diagnosis = diagnose(weights, expected)
     if diagnosis.misfits:
@@ -45,5 +48,10 @@ def fit(
             raise CheckpointError(
                 f"the {title} hold NaN or infinity in '{name}'; "
                 "choose a checkpoint from before the training diverged"
+            )
+        if name.endswith("running_var") and bool((value <= -_EPSILON).any()):
+            raise CheckpointError(
+                f"the {title} hold a negative variance in '{name}', of which BatchNorm makes NaN; "
+                "choose another checkpoint"
             )
     return fitted

@@ -145,7 +145,8 @@ def _look_at_norms(weights: Mapping[str, Tensor]) -> Iterator[NormFinding]:
         if last != "running_var":
             continue
         parts = [f"{norm}.{part}" for part in ("running_mean", "running_var", "weight", "bias")]
-        present = [weights[part].float().flatten() for part in parts if part in weights]
+        there = [weights[part] for part in parts if part in weights]
+        present = [value.float().flatten() for value in there if not value.is_complex()]
         if len({len(values) for values in present}) == 1:  # others do not fit, and are told so
             yield from _findings(norm, torch.stack(present))
 

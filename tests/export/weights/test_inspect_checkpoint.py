@@ -79,6 +79,18 @@ def test_weights_that_are_not_finite_are_a_problem_of_any_tensor(tmp_path, sound
     assert seen.findings == ()
 
 
+def test_a_variance_that_is_negative_beyond_rounding_is_a_problem(tmp_path, sound) -> None:
+    key = "layer1.0.bn1.running_var"
+    seen = inspected(tmp_path, spoilt(sound, key, -1e-3, 1))
+    assert f"a negative variance in '{key}'" in seen.problem
+    assert inspected(tmp_path, spoilt(sound, key, -1e-7, 1)).problem == ""
+
+
+def test_complex_weights_are_refused_without_a_warning(tmp_path, sound) -> None:
+    seen = inspected(tmp_path, {key: value.to(torch.complex64) for key, value in sound.items()})
+    assert "no whole cifar_resnet20" in seen.problem
+
+
 def test_norms_that_never_saw_an_image_are_told(tmp_path) -> None:
     module = find("cifar_resnet20").build(classes=4, channels=1)
     seen = inspected(tmp_path, module.state_dict())
