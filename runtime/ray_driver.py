@@ -7,7 +7,6 @@ error like any other.
 
     stdin   the work, pickled; then a line for each answer that is wanted; its end is the driver's
     stdout  the answers, pickled: each a value, or the error that ended the work
-    stderr  a file, whose last line is told if the driver ends before its time
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Generator
 from queue import Empty, SimpleQueue
 from typing import BinaryIO, Generic, TypeVar
@@ -45,12 +42,11 @@ class RayDriver(Generic[T]):
     """
 
     def __init__(self, work: Callable[[], Generator[T]]) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "runtime.ray_driver"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # the terminal's Ctrl-C is for who started it
         )
         self._tell(pickle.dumps(work))
@@ -100,7 +96,6 @@ class RayDriver(Generic[T]):
             self._process.wait()
             assert self._process.stdout is not None
             self._process.stdout.close()
-            self._log.close()
 
     def _tell(self, data: bytes) -> None:
         assert self._process.stdin is not None
@@ -110,13 +105,9 @@ class RayDriver(Generic[T]):
 
     def _complaint(self) -> BackendError:
         status = self._process.wait()
-        self._log.seek(0)
-        lines = map(str.strip, self._log.read().decode(errors="replace").splitlines())
-        said = [line for line in lines if line and line[0] != "["]  # Ray's own have [time] in front
-        last = f": {said[-1][:300]}" if said else ""
         return BackendError(
-            f"the process that uses Ray ended (status {status}{last}); was one of Ray's own ended, "
-            "or memory short? Their logs are in /tmp/ray/session_latest/logs"
+            f"the process that uses Ray ended (status {status}); was one of Ray's own killed, or "
+            "memory short? Its logs are in /tmp/ray/session_latest/logs"
         )
 
 
@@ -130,6 +121,9 @@ def _answer(orders: BinaryIO, answers: BinaryIO) -> None:
                 answer = next(found)
             except DeployError as error:
                 answer = error
+            except Exception as error:  # Ray raises whatever it likes
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                answer = BackendError(f"the work on Ray failed ({reason[:300]})")
             pickle.dump(answer, answers)
             answers.flush()
 
@@ -164,10 +158,6 @@ def _listen(orders: BinaryIO, wanted: SimpleQueue[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        with os.fdopen(os.dup(1), "wb") as own_stdout:
-            os.dup2(2, 1)  # Ray prints there, too
-            _answer(sys.stdin.buffer, own_stdout)
-    except Exception:
-        traceback.print_exc()
-        os._exit(1)  # the interpreter would abort: its end finds a thread that reads stdin
+    with os.fdopen(os.dup(1), "wb") as own_stdout:
+        os.dup2(2, 1)  # Ray prints there, too
+        _answer(sys.stdin.buffer, own_stdout)

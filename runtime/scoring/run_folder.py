@@ -196,11 +196,19 @@ def _leave(folder: Path, *, made: bool) -> None:
 def _publish(path: Path, data: bytes) -> None:
     """Write the file whole or not at all, and be sure that it is on the disk."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OptionError(
+            f"cannot write '{path}': {error.strerror}; mend that and ask again: what is written "
+            "stays"
+        ) from None
 
 
 def _shorten(value: object) -> str:

@@ -33,12 +33,20 @@ def test_answers_come_one_after_another_and_the_error_that_ended_the_work_is_rai
         driver.ask()
 
 
+def test_error_that_is_none_of_ours_is_told_in_a_line(tmp_path):
+    (tmp_path / "lines").write_text("é")
+    with (
+        RayDriver(partial(open, tmp_path / "lines", encoding="ascii")) as driver,
+        pytest.raises(BackendError, match=r"the work on Ray failed \(UnicodeDecodeError: 'ascii"),
+    ):
+        driver.ask()
+
+
 @pytest.mark.parametrize(
     ("work", "reason"),
     [
         (partial(os._exit, 1), r"\(status 1\)"),  # as Ray does
         (partial(os.abort), r"\(status -6\)"),
-        (partial(int, "three"), r"\(status 1: ValueError: invalid literal .* 'three'\)"),
     ],
 )
 def test_driver_that_ends_before_its_time_is_an_error(work, reason):

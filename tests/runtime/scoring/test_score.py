@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from runtime.classify_images import Request, classify_images
 from runtime.cli import main
 from runtime.errors import BackendError, DeployError, OptionError
+from runtime.scoring.partition import Partition
 from runtime.scoring.run_folder import open_run_folder
 from runtime.scoring.score import ScoreRequest, score
 from runtime.terminal import Screen
@@ -152,6 +154,19 @@ def test_folder_that_cannot_take_the_output_is_refused(tiny_bundle, listing, tmp
         pytest.raises(OptionError, match="another process is scoring"),
     ):
         score_into(tmp_path / "busy", tiny_bundle, listing)
+
+
+def test_partition_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
+    partition = Partition(number=0, file="", first=0, rows=1, start=0)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_run_folder(tmp_path / "scores") as folder:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, unlimited[1]))  # as a disk that is full
+        try:
+            with pytest.raises(OptionError, match=r"part-000000.parquet': File too large; mend"):
+                folder.publish(partition, bytes(4096))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        assert [path.name for path in folder.folder.iterdir()] == ["_run"]
 
 
 def test_run_that_cannot_begin_leaves_nothing(tiny_bundle, tmp_path):
