@@ -19,7 +19,7 @@ from runtime.serving.open_model import OpenModel
 from runtime.serving.place import Place, warn_of_strangers
 from runtime.terminal import Screen
 
-__all__ = ["serve"]
+__all__ = ["open_aloud", "serve"]
 
 
 def serve(sources: Sequence[Source], order: Order, place: Place, screen: Screen) -> None:
@@ -37,13 +37,18 @@ def serve(sources: Sequence[Source], order: Order, place: Place, screen: Screen)
     """
     with closing(bind(place.host, place.port)) as sock:
         with instant_interrupt():
-            opened = {source.name: _open(source, order, screen) for source in sources}
+            opened = {source.name: open_aloud(source, order, screen) for source in sources}
         warn_of_strangers(place, screen)
         asyncio.run(_serve(opened, sources, order, place, sock, screen))
     screen.note("stopped; all that was accepted is answered")
 
 
-def _open(source: Source, order: Order, screen: Screen) -> list[OpenModel]:
+def open_aloud(source: Source, order: Order, screen: Screen) -> list[OpenModel]:
+    """Return every version that is to be served of a bundle, proven; say where each of them runs.
+
+    Raises:
+        DeployError: as open_all.
+    """
     with screen.step("open") as step:
         models = open_all(source, order)
         versions = ", ".join(f"{m.contract.version} in {m.runner}" for m in models)

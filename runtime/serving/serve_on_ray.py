@@ -24,8 +24,9 @@ from runtime.errors import BackendError, DeployError, OptionError
 from runtime.ray_driver import RayDriver
 from runtime.ray_session import ray_session
 from runtime.serving.listen import bind
-from runtime.serving.models import Order, Source, open_all
+from runtime.serving.models import Order, Source
 from runtime.serving.place import Place, warn_of_strangers
+from runtime.serving.serve import open_aloud
 from runtime.terminal import Screen
 
 __all__ = ["Replicas", "parse_replicas", "serve_on_ray"]
@@ -191,10 +192,8 @@ def _roll_out(
 def _prove(sources: Sequence[Source], order: Order, screen: Screen) -> None:
     """Open everything once here: a replica that cannot start is started again for ever."""
     for source in sources:
-        with screen.step("prove") as step:
-            for model in open_all(source, order):
-                model.close()
-            step.detail = f"{source.name}: golden inputs answered as PyTorch did"
+        for model in open_aloud(source, order, screen):
+            model.close()
 
 
 def _generation(sources: Sequence[Source]) -> str:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import shutil
 import signal
 import threading
 import time
@@ -188,3 +189,16 @@ def test_replicas_of_a_senseless_share_of_cores_are_refused(cores):
 def test_bundle_that_cannot_be_served_starts_no_ray(tmp_path, capsys):
     assert main(["serve", str(tmp_path / "none"), "--ray", "--port", "0"]) == 2
     assert "there is no bundle" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="the GPU may be willing here")
+def test_lesser_provider_is_told_before_ray_is_asked(tiny_bundle, capsys):
+    nobody = ("--port", "0", "--address", "127.0.0.1:9")
+    cuda = ("--provider", "cuda", "--allow-fallback")
+    status = main(["serve", f"tiny={tiny_bundle.folder}", "--ray", *nobody, *cuda])
+    said = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert said[0].startswith("open")
+    assert said[1].startswith("warning: tiny: provider 'cuda'")
+    assert said[1].endswith("; running on cpu instead")
+    assert said[2].startswith("error: Ray cannot join the cluster at '127.0.0.1:9'")
