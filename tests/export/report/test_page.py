@@ -178,6 +178,7 @@ def browser():
 def open_page(browser, file, width, scheme="light"):
     """Return the page at a width, what its console said and what it asked the network for."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_default_timeout(60_000)  # of a machine with much else to do
     heard, asked = [], []
     page.on("console", lambda message: heard.append(message.text))
     page.on("pageerror", lambda error: heard.append(str(error)))

@@ -13,7 +13,9 @@ def test_this_machine_is_as_the_system_describes_it():
     assert machine.cores == len(os.sched_getaffinity(0))
     assert machine.system == f"{platform.system()} {platform.machine()}"
     assert machine.memory_gib > 0
-    flags = subprocess.run(["lscpu"], capture_output=True, text=True, check=True).stdout
+    # lscpu speaks the person's language.
+    env = {**os.environ, "LC_ALL": "C"}
+    flags = subprocess.run(["lscpu"], env=env, capture_output=True, text=True, check=True).stdout
     assert all(f" {name}" in flags for name in machine.isa)
     assert (" avx2" in flags) == ("avx2" in machine.isa)
     assert (
