@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-__all__ = ["ERASE", "Screen", "Step", "printable", "say"]
+__all__ = ["ERASE", "Screen", "Step", "printable", "say", "three_digits"]
 
 _PATIENCE_SECONDS = 2.0
 """Work shorter than this needs no progress bar."""
@@ -107,8 +107,7 @@ class Screen:
                 due = now + _REDRAW_SECONDS
                 bar = "#" * (_BAR_WIDTH * done // total)
                 pace = done / (now - start)
-                shown = f"{pace:.0f}" if pace >= 100 else f"{pace:.3g}"
-                left = f"{shown}/s, {_duration((total - done) / pace)} left"
+                left = f"{three_digits(pace)}/s, {_duration((total - done) / pace)} left"
                 self._status(f"{what} [{bar:.<{_BAR_WIDTH}}] {done}/{total}, {left}")
 
         try:
@@ -136,6 +135,11 @@ def say(text: str) -> None:
     """Write a line to stderr, above what is under way."""
     erase = ERASE if _is_terminal(sys.stderr) else ""
     sys.stderr.write(f"{erase}{printable(text)}\n")
+
+
+def three_digits(value: float) -> str:
+    """Return a number in the digits that count: "0.123", "12.3", "1234"."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:

@@ -37,30 +37,12 @@ from calibration.score import score_logits
 from runtime.bundle import Bundle
 from runtime.open_image import load_image
 from runtime.table import text_table
+from scripts.quantize_with_ours import PLACEMENTS, RECIPES
+from scripts.quantize_with_peer import PEERS
 from scripts.train_digits import split
 
 HERE = Path(__file__).parent
-OURS = (
-    "plain tensorrt",
-    "recipe tensorrt",
-    "pixels tensorrt",
-    "plain cpu",
-    "recipe cpu",
-    "pixels cpu",
-)
-"""As quantize_with_ours.py knows them."""
-PEERS = (
-    "onnxruntime MinMax int8",
-    "onnxruntime MinMax uint8",
-    "onnxruntime Entropy int8",
-    "onnxruntime Entropy uint8",
-    "onnxruntime Percentile int8",
-    "onnxruntime Percentile uint8",
-    "NNCF",
-    "ModelOpt max",
-    "ModelOpt entropy",
-)
-"""As quantize_with_peer.py knows them."""
+OURS = [f"{recipe} {target}" for target in PLACEMENTS for recipe in RECIPES]
 GOALS = "goals: SQNR at least 43 dB and above every peer's; drop at most 0.2 points; agreement\n\
 at least 99.5 %; seconds below every peer's; peak memory at most 0.7 GB"
 

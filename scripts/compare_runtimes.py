@@ -41,18 +41,12 @@ from runtime.benchmark.worker import Subject
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, DeployError, ProviderError
 from runtime.table import text_table
+from runtime.terminal import three_digits
 from runtime.variant import ORACLE
+from scripts import run_peer
+from scripts.run_peer import CONTESTANTS
 
 HERE = Path(__file__).parent
-CONTESTANTS = (
-    "PyTorch eager",
-    "torch.compile",
-    "ONNX Runtime",
-    "OpenVINO",
-    "OpenVINO default",
-    "OpenVINO NNCF",
-)
-"""As run_peer.py knows them."""
 PROVIDERS = ("cpu", "openvino")
 """What our own variants run on."""
 
@@ -125,26 +119,25 @@ def compare(
         quantized = quantize_with_nncf(nncf, onnx, _image(bundle)) if nncf else ""
         children: list[tuple[str, Child, bool]] = []
         for name in names:
-            theirs = {
-                "contestant": name,
-                "model": model,
-                "channels": channels,
-                "onnx": onnx,
-                "quantized": quantized,
-                "threads": threads,
-            }
-            command = [sys.executable, str(HERE / "run_peer.py"), json.dumps(theirs)]
+            theirs = run_peer.Subject(
+                contestant=name,
+                model=model,
+                channels=channels,
+                onnx=onnx,
+                quantized=quantized,
+                threads=threads,
+            )
+            words = json.dumps(dataclasses.asdict(theirs))
+            command = [sys.executable, str(HERE / "run_peer.py"), words]
             try:
                 children.append((name, held.enter_context(Child(name, command)), False))
             except BackendError as error:
                 absent.append(str(error))
         for provider, name in itertools.product(PROVIDERS, manifest.variants):
             subject = Subject(bundle=str(folder), name=name, provider=provider, threads=threads)
-            words = json.dumps(dataclasses.asdict(subject))
-            command = [sys.executable, "-m", "runtime.benchmark.worker", words]
             shown = f"ours, {name}" if provider == "cpu" else f"ours, {name} on {provider}"
             try:
-                children.append((shown, held.enter_context(Child(shown, command)), True))
+                children.append((shown, held.enter_context(Child(shown, subject.command)), True))
             except ProviderError as error:
                 absent.append(str(error))
         for batch in sorted(batches):
@@ -195,7 +188,7 @@ def show(rows: Sequence[Row], title: str) -> str:
         (
             row.name + ("" if row.settled else " ?"),
             *(f"{own.ms / row.ms:.2f}" for own in ours),
-            f"{row.ms:.3g}" if row.ms < 100 else f"{row.ms:.0f}",
+            three_digits(row.ms),
             f"{row.peak_mib:.0f}",
         )
         for row in rows

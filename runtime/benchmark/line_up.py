@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +57,7 @@ def line_up(
     variants = plan.variants or (tuple(bundle.manifest.variants) if everything else ())
     shapes = {name: list(_shapes(bundle, bundle.variant(name), plan)) for name in variants}
     for subject in _subjects(bundle, variants, plan):
-        child = held.enter_context(Child(subject.name, _command(subject)))
+        child = held.enter_context(Child(subject.name, subject.command))
         if not subject.bare:
             for note in child.opened.notes:
                 screen.warn(note)
@@ -68,7 +66,7 @@ def line_up(
         subject = Subject(bundle=str(bundle.folder), name=name, engine=True)
         engine = find_engine(bundle, name)
         try:
-            child = held.enter_context(Child(name, _command(subject)))
+            child = held.enter_context(Child(name, subject.command))
         except BackendError as error:
             if plan.engines:
                 raise
@@ -89,11 +87,6 @@ def _subjects(bundle: Bundle, variants: Sequence[str], plan: Plan) -> Iterator[S
         # CUDA and TensorRT have libraries to be found and loaded first: no script of a few lines.
         if plan.against and not PROVIDERS[provider].library:
             yield dataclasses.replace(subject, bare=True)
-
-
-def _command(subject: Subject) -> list[str]:
-    words = json.dumps(dataclasses.asdict(subject))
-    return [sys.executable, "-m", "runtime.benchmark.worker", words]
 
 
 def _shapes(bundle: Bundle, variant: Variant, plan: Plan) -> Iterator[tuple[int, int, list[int]]]:

@@ -11,7 +11,7 @@ from runtime.benchmark.document import Benchmark, Case, Measurement
 from runtime.benchmark.machine import Machine
 from runtime.benchmark.tuning import Tuning
 from runtime.table import text_table
-from runtime.terminal import Screen
+from runtime.terminal import Screen, three_digits
 from runtime.variant import ORACLE
 
 __all__ = ["OVERHEAD_GOAL", "describe", "show_benchmark"]
@@ -63,9 +63,9 @@ def _row(each: Measurement) -> tuple[str, ...]:
         str(case.threads or "-"),
         str(case.batch),
         str(case.size),
-        *(_short(value) for value in (each.p50_ms, each.p90_ms, each.p99_ms)),
-        _short(each.images_per_s),
-        _short(each.load_ms),
+        *(three_digits(value) for value in (each.p50_ms, each.p90_ms, each.p99_ms)),
+        three_digits(each.images_per_s),
+        three_digits(each.load_ms),
         f"{each.peak_mib:.0f}" if each.peak_mib else "-",
     )
 
@@ -111,8 +111,8 @@ def _changes(compared: Sequence[Compared]) -> str:
     rows = [
         (
             str(each.case),
-            _short(each.before.p50_ms),
-            _short(each.after.p50_ms),
+            three_digits(each.before.p50_ms),
+            three_digits(each.after.p50_ms),
             f"{each.ratio:.2f}",
             ("faster" if each.ratio < 1 else "slower") if each.changed else "not shown",
         )
@@ -133,8 +133,3 @@ def _document(
     if tuning:
         document["tuning"] = dataclasses.asdict(tuning)
     return document
-
-
-def _short(value: float) -> str:
-    """Return three digits that count."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

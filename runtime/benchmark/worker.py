@@ -12,6 +12,7 @@ one library would be in the way of another's.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -46,6 +47,12 @@ class Subject:
     """0 leaves it to the backend."""
     bare: bool = False
     """Whether to run it with nothing but ONNX Runtime, for comparison."""
+
+    @property
+    def command(self) -> list[str]:
+        """What starts a worker that opens it."""
+        words = json.dumps(dataclasses.asdict(self))
+        return [sys.executable, "-m", "runtime.benchmark.worker", words]
 
 
 @dataclass(frozen=True, kw_only=True)

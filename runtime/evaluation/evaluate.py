@@ -34,7 +34,7 @@ from runtime.providers import check_provider
 from runtime.publishing.replace_file import check_replaceable, replace_file
 from runtime.runner import Runner
 from runtime.schema import to_json
-from runtime.terminal import Screen
+from runtime.terminal import Screen, three_digits
 
 __all__ = ["Request", "evaluate"]
 
@@ -96,8 +96,8 @@ def evaluate(
             start = time.perf_counter()
             _answer(bundle, dataset, runners, request.batch, _Sink(file, answers), screen)
             pace = (len(truths) - taken) / (time.perf_counter() - start)
-            shown = f"{pace:.0f}" if pace >= 100 else f"{pace:.3g}"
-            step.detail = f"{len(truths) - taken} images, {shown}/s in {', '.join(runners)}"
+            done = f"{len(truths) - taken} images, {three_digits(pace)}/s"
+            step.detail = f"{done} in {', '.join(runners)}"
         if len(answers.errors) == len(truths):
             file.remove()
             raise ImageError(f"none of {len(truths)} images could be read: {answers.errors[0]}")
