@@ -73,8 +73,10 @@ def model(
         return
     _refuse_nothing(name, edge, onnx=onnx)
     requests = engines.requests(tensorrt=tensorrt)
-    if engines.profile and not requests and not edge:
-        raise OptionError("--profile: given without engines; expected --tensorrt, --rtx or --edge")
+    if not requests and not edge:
+        engines.refuse()
+    if timing_cache is not None and not (tensorrt or edge):
+        raise OptionError("--timing-cache: given without engines of TensorRT; expected --tensorrt")
     pack = _pack_for(edge, opset, requests, engines.for_tensorrt())
     order = Order(
         name=name,

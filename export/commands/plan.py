@@ -26,7 +26,7 @@ from export.arguments import (
 )
 from export.load_options import LoadOptions
 from export.opsets import DEFAULT_OPSET
-from runtime.arguments import Json
+from runtime.arguments import Json, Quiet
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments
 from runtime.guard import instant_interrupt
 from runtime.terminal import Screen
@@ -52,6 +52,7 @@ def plan(
     static: Static = "",
     input: Input = "float32",
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say which engines would be built, where, and if they can be.
 
@@ -80,4 +81,4 @@ def plan(
         from export.delivery.plan import plan
         from export.delivery.show_plan import show_plan
 
-    show_plan(plan(order, device, requests), Screen(json=json))
+    show_plan(plan(order, device, requests), Screen(json=json, quiet=quiet))

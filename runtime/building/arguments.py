@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import typer
 
 from runtime.command_line import split_words
 from runtime.engines.options import CURRENT_GPU, HARDWARE_COMPATIBILITIES, EngineOptions
+from runtime.errors import OptionError
 
 if TYPE_CHECKING:
     from runtime.building.orders import EngineRequest
@@ -95,6 +97,19 @@ class EngineArguments:
         """
         own = (self.for_tensorrt(),) if tensorrt else ()
         return (*own, self.for_rtx()) if self.rtx else own
+
+    def refuse(self) -> None:
+        """Return if it says nothing of engines: where none are asked for, it would be for nothing.
+
+        Raises:
+            OptionError: naming the first option that was given.
+        """
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) != field.default:
+                option = field.name.replace("_", "-")
+                raise OptionError(
+                    f"--{option}: given without engines; expected --tensorrt, --rtx or --edge"
+                )
 
     def _request(
         self, flavour: str, targets: tuple[str, ...], variants: Sequence[str]

@@ -9,6 +9,7 @@ import typer
 from runtime.arguments import NAMES, Folder, Json, Quiet
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments, TimingCache
 from runtime.command_line import split_words
+from runtime.errors import OptionError
 from runtime.terminal import Screen
 
 __all__ = ["build"]
@@ -39,6 +40,8 @@ def build(
     from runtime.bundle import Bundle
 
     screen = Screen(json=json, quiet=quiet)
+    if timing_cache is not None and engines.rtx:
+        raise OptionError("--timing-cache: given with --rtx, which keeps no timings; leave it out")
     variants = split_words(variant)
     request = engines.for_rtx(variants) if engines.rtx else engines.for_tensorrt(variants)
     loaded = Bundle.load(bundle)

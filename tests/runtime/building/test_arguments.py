@@ -1,6 +1,7 @@
 import pytest
 
 from runtime.building.arguments import ENGINE_WORDS, EngineArguments
+from runtime.cli import main
 from runtime.command_line import NO_WORDS, join_words
 from runtime.errors import OptionError
 
@@ -41,3 +42,18 @@ def test_what_rtx_lacks_is_refused():
     assert EngineArguments(dla=0).for_tensorrt().options.dla_core == 0
     with pytest.raises(OptionError, match="--dla does not exist in TensorRT-RTX"):
         EngineArguments(dla=0).for_rtx()
+
+
+def test_what_is_said_of_engines_where_none_are_asked_for_is_refused():
+    EngineArguments().refuse()
+    for arguments, option in (
+        (EngineArguments(level=5), "--level"),
+        (EngineArguments(version_compatible=True), "--version-compatible"),
+    ):
+        with pytest.raises(OptionError, match=f"^{option}: given without engines"):
+            arguments.refuse()
+
+
+def test_a_cache_of_timings_is_refused_with_rtx_which_keeps_none(capsys):
+    assert main(["build", "anywhere", "--rtx", "--timing-cache", "timings"]) == 2
+    assert "--rtx, which keeps no timings" in capsys.readouterr().err
