@@ -80,7 +80,7 @@ def _stage(destination: Path) -> Iterator[tuple[Path, Path]]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise BundleError(
-            f"cannot publish to '{destination}': {reason}; mend that, or choose another --output"
+            f"cannot publish to '{destination}': {reason}; mend that, or choose another folder"
         ) from None
 
 

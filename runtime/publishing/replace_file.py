@@ -72,4 +72,5 @@ def refuse_within_bundle(path: Path) -> None:
 
 
 def _refusal(path: Path, error: OSError) -> BundleError:
-    return BundleError(f"cannot write '{path}': {error.strerror or error}")
+    reason = error.strerror or error
+    return BundleError(f"cannot write '{path}': {reason}; mend that, or choose another place")

@@ -40,7 +40,7 @@ def test_place_where_nothing_can_be_written_is_refused_at_once(tmp_path):
     for path, reason in {
         tmp_path: "it is a folder; name a file",
         tmp_path / "file" / "x": "file' is a file, not a folder",
-        Path("/proc/x"): "cannot write '/proc/x'",
+        Path("/proc/x"): "cannot write '/proc/x': No such file or directory; mend that, or choose",
     }.items():
         with pytest.raises(BundleError, match=reason):
             check_replaceable(path)
