@@ -24,7 +24,7 @@ from runtime.runner import Images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "crop_pixels", "model_input", "normalise", "preprocess"]
+__all__ = ["MAX_PIXELS", "batch_input", "crop_pixels", "model_input", "normalise", "preprocess"]
 
 MAX_PIXELS = 1024**3 // 4 // 3
 """Largest image that is decoded or resized to: 89 megapixels, where Pillow begins to warn."""
@@ -45,6 +45,19 @@ def model_input(image: Image, spec: ImageSpec, pixels: str = "") -> Images:
             and thin that resizing it would take more than MAX_PIXELS. The message names no file.
     """
     return crop_pixels(image, spec, pixels) if pixels else preprocess(image, spec)
+
+
+def batch_input(planes: Images, spec: ImageSpec, pixels: str = "") -> Images:
+    """Return images that were cropped as a bundle's graphs take them, in one array.
+
+    Args:
+        planes: of `crop_pixels`, uint8 [batch, channels, height, width].
+        spec: the manifest's `image`.
+        pixels: the manifest's `pixels`.
+    """
+    if pixels:
+        return np.ascontiguousarray(np.moveaxis(planes, 1, CHANNEL_AXES[pixels]))
+    return np.stack([normalise(each, spec) for each in planes.astype(np.uint8, copy=False)])
 
 
 def preprocess(image: Image, spec: ImageSpec) -> NDArray[np.float32]:

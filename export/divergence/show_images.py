@@ -16,7 +16,7 @@ from runtime.errors import ImageError, OptionError
 from runtime.image_spec import CHANNEL_AXES
 from runtime.manifest import Manifest
 from runtime.open_image import load_image
-from runtime.preprocess import normalise
+from runtime.preprocess import batch_input
 from runtime.runner import Images
 
 __all__ = ["Shown", "choose_files", "show_images"]
@@ -28,8 +28,8 @@ _RANDOM_SEED = 0
 class Shown:
     """One batch as both see it."""
 
-    images: NDArray[np.float32]
-    """[batch, channels, height, width], normalised: what PyTorch takes."""
+    images: Images
+    """float32 [batch, channels, height, width], normalised: what PyTorch takes."""
     fed: Images
     """What the graph takes: the same, or its pixels."""
 
@@ -76,10 +76,13 @@ def show_images(
             images = rng.standard_normal((rows, *shape), dtype=np.float32)
             yield Shown(images=images, fed=images)
         return
+    spec, pixels = manifest.image, manifest.pixels
     for first in range(0, len(files), batch):
-        planes = [tile(_load(file, manifest), shape) for file in files[first : first + batch]]
-        images = np.stack([normalise(each, manifest.image) for each in planes])
-        yield Shown(images=images, fed=_feed(np.stack(planes), images, manifest.pixels))
+        some = files[first : first + batch]
+        planes = np.stack([tile(_load(file, manifest), shape) for file in some])
+        normalised = batch_input(planes, spec)
+        fed = batch_input(planes, spec, pixels) if pixels else normalised
+        yield Shown(images=normalised, fed=fed)
 
 
 def _sort_out(
@@ -101,12 +104,6 @@ def _sort_out(
 
 def _load(file: Path, manifest: Manifest) -> NDArray[np.uint8]:
     return load_image(file, manifest.image, "NCHW").astype(np.uint8, copy=False)
-
-
-def _feed(planes: NDArray[np.uint8], images: NDArray[np.float32], pixels: str) -> Images:
-    if not pixels:
-        return images
-    return np.ascontiguousarray(np.moveaxis(planes, 1, CHANNEL_AXES[pixels]))
 
 
 def _shape(manifest: Manifest) -> tuple[int, int, int]:

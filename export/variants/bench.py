@@ -18,6 +18,7 @@ from export.variants.made import Form, MadeVariant
 from export.variants.tally import Tally, conclude
 from export.variants.variant_runner import VariantRunner
 from runtime.judgement import Judgement
+from runtime.preprocess import batch_input
 from runtime.runner import Images, Logits
 
 __all__ = ["Bench"]
@@ -62,12 +63,11 @@ class Bench:
         """
         size = min(_BATCH, batch_size(graph, form.image))
         some = spread(judged, _IMAGES)
-        portions = list(read_evaluation(some, form.image, "", size))
-        normalised = [portion.images for portion in portions]
+        portions = list(read_evaluation(some, form.image, "NCHW", size))
+        normalised = [batch_input(portion.images, form.image) for portion in portions]
         given = normalised
         if form.pixels:
-            shown = read_evaluation(some, form.image, form.pixels, size)
-            given = [portion.images for portion in shown]
+            given = [batch_input(each.images, form.image, form.pixels) for each in portions]
         output = str(graph.graph.outputs[0].name)
         probe = Probe(graph, [output])
         return Bench(

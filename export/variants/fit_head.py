@@ -23,9 +23,8 @@ from calibration.take_evenly import take_evenly
 from export.quantization.refit_head import features_as_written, features_in_integers, refit_head
 from export.variants.made import Form
 from runtime.errors import ImageError
-from runtime.image_spec import CHANNEL_AXES
 from runtime.open_image import load_image
-from runtime.preprocess import normalise
+from runtime.preprocess import batch_input
 from runtime.runner import Images
 from runtime.terminal import Screen
 
@@ -109,7 +108,4 @@ def _batches(pixels: NDArray[np.uint8], form: Form, layout: str, size: int) -> I
     """Yield whole batches of the images; the last image repeated fills up the last one."""
     for start in range(0, len(pixels), size):
         some = pixels[np.minimum(np.arange(start, start + size), len(pixels) - 1)]
-        if layout:
-            yield np.ascontiguousarray(np.moveaxis(some, 1, CHANNEL_AXES[layout]))
-        else:
-            yield np.stack([normalise(planes, form.image) for planes in some])
+        yield batch_input(some, form.image, layout)

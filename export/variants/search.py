@@ -19,6 +19,7 @@ from export.variants.evaluation import Evaluation, read_evaluation
 from export.variants.find_float_nodes import FloatNodes, Trial, find_float_nodes
 from export.variants.make_int8 import Int8Recipe
 from export.variants.order import PrecisionOrder
+from runtime.preprocess import batch_input
 from runtime.terminal import Screen
 
 __all__ = ["search"]
@@ -68,17 +69,20 @@ def _trial(
     placement: Placement,
     size: int,
 ) -> Trial:
-    form = recipe.form
-    fed = list(read_evaluation(images, classifier.image, form.pixels, size))
-    normalised = list(read_evaluation(images, classifier.image, "", size)) if form.pixels else fed
+    form, spec = recipe.form, classifier.image
+    portions = list(read_evaluation(images, spec, "NCHW", size))
+    normalised = [batch_input(portion.images, spec) for portion in portions]
+    fed = normalised
+    if form.pixels:
+        fed = [batch_input(portion.images, spec, form.pixels) for portion in portions]
     return Trial(
         equalized=recipe.equalized,
         ranges=recipe.ranges.ranges(placement.grid),
         placement=placement,
         quantize=lambda kept: form.stamp(recipe.quantize(placement, kept)),
-        normalised=[portion.images for portion in normalised],
-        fed=[portion.images for portion in fed],
-        classes=np.concatenate([portion.classes for portion in fed]),
+        normalised=normalised,
+        fed=fed,
+        classes=np.concatenate([portion.classes for portion in portions]),
     )
 
 
