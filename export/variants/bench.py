@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from calibration.images import ImageFile
 from calibration.probe import Probe
 from calibration.resume import batch_size
-from export.variants.evaluation import Evaluation, read_evaluation, spread
+from export.variants.evaluation import Evaluation, read_portions, spread
 from export.variants.judge_range import judge_range
 from export.variants.made import Form, MadeVariant
 from export.variants.tally import Tally, conclude
@@ -63,7 +63,7 @@ class Bench:
         """
         size = min(_BATCH, batch_size(graph, form.image))
         some = spread(judged, _IMAGES)
-        portions = list(read_evaluation(some, form.image, "NCHW", size))
+        portions = list(read_portions(some, form.image, "NCHW", size))
         normalised = [batch_input(portion.images, form.image) for portion in portions]
         given = normalised
         if form.pixels:

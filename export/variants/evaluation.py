@@ -16,7 +16,7 @@ from runtime.image_spec import ImageSpec
 from runtime.open_image import load_image
 from runtime.runner import Images
 
-__all__ = ["UNKNOWN", "Evaluation", "Portion", "read_evaluation", "spread"]
+__all__ = ["UNKNOWN", "Evaluation", "Portion", "read_portions", "spread"]
 
 UNKNOWN = -1
 """The class of an image of which none is told."""
@@ -45,7 +45,7 @@ class Portion:
     """What could not be read, and why."""
 
 
-def read_evaluation(
+def read_portions(
     evaluation: Evaluation, spec: ImageSpec, pixels: str, size: int
 ) -> Iterator[Portion]:
     """Yield the images, `size` at a time.

@@ -9,7 +9,7 @@ import torch
 from calibration.resume import batch_size
 from export.classifier import Classifier
 from export.reference import TorchRunner
-from export.variants.evaluation import Evaluation, read_evaluation
+from export.variants.evaluation import Evaluation, read_portions
 from export.variants.made import MadeVariant
 from export.variants.tally import Tally, conclude
 from export.variants.variant_runner import VariantRunner
@@ -44,7 +44,7 @@ def judge(
     tallies = [Tally() for _ in variants]
     size = batch_size(variants[0].graph, classifier.image)
     with screen.step("judge") as step, screen.progress("judge", len(evaluation.files)) as advance:
-        for portion in read_evaluation(evaluation, classifier.image, pixels, size):
+        for portion in read_portions(evaluation, classifier.image, pixels, size):
             for line in portion.skipped:
                 screen.warn(f"skipped {line}")
             truth = reference.logits(portion.images)

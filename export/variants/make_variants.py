@@ -20,7 +20,7 @@ from export.quantization.placement import TENSORRT, Placement
 from export.samples import sample_images
 from export.variants.cause import Diagnosis
 from export.variants.diagnose_precision import Setting, diagnose_precision
-from export.variants.evaluation import Evaluation, read_evaluation, spread
+from export.variants.evaluation import Evaluation, read_portions, spread
 from export.variants.fit_head import prepare_head_fit
 from export.variants.judge import judge
 from export.variants.judge_range import judge_range
@@ -145,7 +145,7 @@ class _Line:
         """Return the judgement of float16, which also has to hold what it computes."""
         image = self.form.image
         some = spread(self.evaluation, _RANGE_IMAGES)
-        portions = read_evaluation(some, image, "", batch_size(self.graph, image))
+        portions = read_portions(some, image, "", batch_size(self.graph, image))
         batches = (portion.images for portion in portions)
         return judge_range(judgement, self.graph, batches, kept)
 

@@ -15,7 +15,7 @@ from calibration.resume import batch_size
 from export.classifier import Classifier
 from export.quantization.placement import Placement
 from export.variants.choose_evaluation import true_classes
-from export.variants.evaluation import Evaluation, read_evaluation
+from export.variants.evaluation import Evaluation, read_portions
 from export.variants.find_float_nodes import FloatNodes, Trial, find_float_nodes
 from export.variants.make_int8 import Int8Recipe
 from export.variants.order import PrecisionOrder
@@ -70,7 +70,7 @@ def _trial(
     size: int,
 ) -> Trial:
     form, spec = recipe.form, classifier.image
-    portions = list(read_evaluation(images, spec, "NCHW", size))
+    portions = list(read_portions(images, spec, "NCHW", size))
     normalised = [batch_input(portion.images, spec) for portion in portions]
     fed = normalised
     if form.pixels:

@@ -28,7 +28,7 @@ from calibration.take_evenly import take_evenly
 from export.quantization.placement import TENSORRT, Placement, head
 from export.variants.bench import Bench
 from export.variants.cause import HALF_DB, Cause
-from export.variants.evaluation import UNKNOWN, Evaluation, read_evaluation, spread
+from export.variants.evaluation import UNKNOWN, Evaluation, read_portions, spread
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form, MadeVariant
 from export.variants.make_int8 import Int8Recipe, make_cpu, make_tensorrt
@@ -137,7 +137,7 @@ class Int8Trials:
             recipe = dataclasses.replace(self.recipe, form=form)
             return dataclasses.replace(self, recipe=recipe)._cross_judge(_CALIBRATED)
         known = Evaluation(files=tuple(files), classes=(UNKNOWN,) * len(files), source="")
-        portions = read_evaluation(spread(known, _CALIBRATED), form.image, "", _BATCH)
+        portions = read_portions(spread(known, _CALIBRATED), form.image, "", _BATCH)
         ranges = self._measure(portion.images for portion in portions)
         fit = prepare_head_fit(self.recipe.equalized, files, {}, form, _QUIET)
         recipe = dataclasses.replace(self._measured_as(ranges), form=form, head_fit=fit)
