@@ -30,7 +30,7 @@ MAX_PIXELS = 1024**3 // 4 // 3
 """Largest image that is decoded or resized to: 89 megapixels, where Pillow begins to warn."""
 
 
-def model_input(image: Image, spec: ImageSpec, pixels: str = "") -> Images:
+def model_input(image: Image, spec: ImageSpec, pixels: str) -> Images:
     """Return what a bundle's graphs take of the image; the array is the caller's to keep.
 
     Args:

@@ -57,7 +57,7 @@ class Source:
 
 
 def open_source(
-    card: ModelCard, weights: str, classes: int | None, channels: int | None, *, ema: bool = False
+    card: ModelCard, weights: str, classes: int | None, channels: int | None, *, ema: bool
 ) -> Source:
     """Return the source of a model's weights.
 
@@ -83,7 +83,7 @@ def open_source(
     return _from_file(card, Path(weights), "file", ema=ema)
 
 
-def open_unnamed(weights: str, *, ema: bool = False) -> Source:
+def open_unnamed(weights: str, *, ema: bool) -> Source:
     """Return the source of weights in a file that has to tell itself what model they are of.
 
     Args:
