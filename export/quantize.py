@@ -83,8 +83,8 @@ def _refuse(graph: ir.Graph, keep_float: Collection[str]) -> None:
     for node in graph:
         if node.op_type == "BatchNormalization":
             raise OptionError(
-                f"'{node.name}' is a BatchNormalization; fold it into its convolution first: the "
-                "scales of weights are chosen for what is computed"
+                f"'{node.name}' is a BatchNormalization that no convolution took in; expected a "
+                "model without one, or --precision without int8"
             )
         if node.op_type in WEIGHTED and _is_quantized(node.inputs[1]):
             raise OptionError(f"'{node.name}' is quantized already; expected a float32 graph")
