@@ -164,8 +164,8 @@ def _refuse_operators(graph: ir.Graph) -> None:
     for node in graph:
         if node.op_type == "BatchNormalization":
             raise OptionError(
-                f"'{node.name}' is a BatchNormalization that no convolution took in, and loses bits "
-                "in float16; expected a model without one, or --precision without fp16"
+                f"'{node.name}' is a BatchNormalization that no convolution took in, and loses "
+                "bits in float16; expected a model without one, or --precision without fp16"
             )
         if any(value.dtype in _SIXTEEN_BITS for value in node.outputs):
             raise OptionError(f"'{node.name}' computes in 16 bits already; expected float32")
