@@ -94,6 +94,9 @@ class RayDriver(Generic[T]):
         finally:
             self._process.kill()
             self._process.wait()
+            # What was still starting would wait a minute for what is gone. Windows has no groups.
+            with contextlib.suppress(ProcessLookupError, AttributeError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             assert self._process.stdout is not None
             self._process.stdout.close()
 
