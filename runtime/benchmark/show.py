@@ -82,7 +82,7 @@ def _remarks(found: Benchmark) -> list[str]:
         remarks.append("p99 of fewer than 100 runs is their slowest")
     if any(e.case.name == ORACLE and e.case.provider == "cpu" for e in found.measurements):
         remarks.append(
-            f"{ORACLE} on a CPU is an oracle for TensorRT's answers: its time means nothing"
+            f"{ORACLE} of provider cpu is an oracle for TensorRT's answers: its time means nothing"
         )
     return remarks
 
