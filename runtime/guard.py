@@ -42,8 +42,7 @@ def guard(work: Callable[[], int]) -> int:
     except MemoryError:
         status = _fail("out of memory; end other programs, or give it less at once", 2)
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        status = _fail(f"{error.strerror or error}{where}", 2)
+        status = _fail(_describe(error), 2)
     _settle(sys.stdout)
     return status
 
@@ -71,9 +70,8 @@ def instant_interrupt() -> Iterator[None]:
 def _fail_or_be_interrupted(error: DeployError | ImportError) -> int:
     if _was_interrupted(error):
         return _fail("interrupted", INTERRUPTED)
-    if isinstance(
-        error, ImportError
-    ):  # of a package that is there, and broken or of another system
+    # Of a package that is there, and broken or of another system.
+    if isinstance(error, ImportError):
         return _fail(f"cannot import a package: {error}; install it again", 2)
     return _fail(str(error), error.exit_status)
 
@@ -85,6 +83,14 @@ def _was_interrupted(error: BaseException) -> bool:
     """
     cause = error.__cause__ or error.__context__
     return cause is not None and (isinstance(cause, KeyboardInterrupt) or _was_interrupted(cause))
+
+
+def _describe(error: OSError) -> str:
+    if error.filename:
+        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, FileNotFoundError):  # from getcwd, which names nothing
+        return "the current folder was deleted; change to one that is there"
+    return error.strerror or str(error)
 
 
 def _fail(message: str, status: int) -> int:

@@ -37,6 +37,16 @@ def test_failure_is_one_line_and_a_status(capsys, error, status, line):
     assert capsys.readouterr() == ("", line + "\n")
 
 
+def test_current_folder_that_was_deleted_is_named(capsys, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert guard(lambda: len(os.getcwd())) == 2
+    said = "error: the current folder was deleted; change to one that is there\n"
+    assert capsys.readouterr() == ("", said)
+
+
 def test_interruption_that_a_library_took_for_something_else_is_one(capsys):
     def work():
         try:
