@@ -6,6 +6,9 @@
     recipe    what `python -m export --precision int8` does, by the functions of its own line
     pixels    the same with `--input uint8`
 
+    tensorrt, cpu    the target
+    both             of one calibration, as export does; the file is that for the CPU
+
 The last line it prints is how many seconds of processor time the work took, from the bundle and the
 image files to the written model, on all cores and without imports, and the peak memory in MiB.
 """
@@ -16,7 +19,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,20 +58,23 @@ class Task:
     images: int
 
 
-Recipe: TypeAlias = Callable[[Task, Placement], bytes]
+Recipe: TypeAlias = Callable[[Task, Sequence[Placement]], list[bytes]]
 
 
-def plain(task: Task, placement: Placement) -> bytes:
-    """Return the model with minmax ranges."""
+def plain(task: Task, placements: Sequence[Placement]) -> list[bytes]:
+    """Return the models with minmax ranges."""
     graph, spec = read_graph(task.bundle), task.bundle.manifest.image
     files, _ = choose_images(task.folder, task.images)
     batches = read_batches(files, spec, batch_size(graph, spec))
-    ranges = choose(measure(graph, (b.images for b in batches)), "minmax", placement.grid)
-    return serialize(quantize(graph, ranges, placement, head(graph)))
+    found = measure(graph, (b.images for b in batches))
+    return [
+        serialize(quantize(graph, choose(found, "minmax", each.grid), each, head(graph)))
+        for each in placements
+    ]
 
 
-def whole(task: Task, placement: Placement, *, layout: str) -> bytes:
-    """Return the variant that takes pixels of this layout, or normalised images."""
+def whole(task: Task, placements: Sequence[Placement], *, layout: str) -> list[bytes]:
+    """Return the variants that take pixels of this layout, or normalised images."""
     graph, spec = read_graph(task.bundle), task.bundle.manifest.image
     screen, form = Screen(quiet=True), Form(image=spec, pixels=layout, stamp=serialize)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,8 +92,8 @@ def whole(task: Task, placement: Placement, *, layout: str) -> bytes:
         unsafe=(),
         head_fit=prepare_head_fit(equalized, files, calibration.answers, form, screen),
     )
-    make = make_tensorrt if placement is TENSORRT else make_cpu
-    return make(how, {}, screen).data
+    makes = [make_tensorrt if placement is TENSORRT else make_cpu for placement in placements]
+    return [make(how, {}, screen).data for make in makes]
 
 
 def serialize(graph: ir.Model) -> bytes:
@@ -101,9 +107,11 @@ RECIPES: dict[str, Recipe] = {
     "recipe": partial(whole, layout=""),
     "pixels": partial(whole, layout="NCHW"),
 }
-
-
-PLACEMENTS = {"tensorrt": TENSORRT, "cpu": ONNXRUNTIME}
+PLACEMENTS: dict[str, tuple[Placement, ...]] = {
+    "tensorrt": (TENSORRT,),
+    "cpu": (ONNXRUNTIME,),
+    "both": (TENSORRT, ONNXRUNTIME),
+}
 
 
 def main() -> int:
@@ -111,7 +119,7 @@ def main() -> int:
     try:
         name, bundle, folder, images, output = sys.argv[1:]
         recipe, target = name.split()
-        make, placement, count = RECIPES[recipe], PLACEMENTS[target], int(images)
+        make, placements, count = RECIPES[recipe], PLACEMENTS[target], int(images)
     except (ValueError, KeyError):
         known = f"{'|'.join(RECIPES)} {'|'.join(PLACEMENTS)}"
         usage = f'quantize_with_ours.py "{known}" BUNDLE FOLDER IMAGES OUTPUT.onnx'
@@ -119,7 +127,8 @@ def main() -> int:
         return 2
     task = Task(bundle=Bundle.load(Path(bundle)), folder=Path(folder), images=count)
     start = time.process_time()
-    Path(output).write_bytes(make(task, placement))
+    for model in make(task, placements):
+        Path(output).write_bytes(model)
     seconds = time.process_time() - start
     print(f"\n{seconds} {peak_mib()}")
     return 0
