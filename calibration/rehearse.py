@@ -45,6 +45,10 @@ class Rehearsal:
         self._features = _head_input(graph)
         tensors = [*self._outputs, self._features] if self._features else self._outputs
         self._probe = Probe(emulated, tensors)
+        # A graph is a web of cycles: until Python's collector comes by, it would hold its rounded
+        # weights beside those of the next rehearsal.
+        for value in emulated.graph.initializers.values():
+            value.const_value = None
 
     def run(
         self, ranges: ActivationRanges, batches: Sequence[Images]

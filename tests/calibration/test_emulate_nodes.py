@@ -1,5 +1,8 @@
 """Emulating: it acts, it abstains, the numbers hold. Export's tests compare it with its graphs."""
 
+import gc
+import tracemalloc
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -121,6 +124,29 @@ def test_a_rehearsal_gives_what_a_graph_of_these_ranges_gives(graph, measurement
         found, features = rehearsal.run(ranges, [IMAGES[:4], IMAGES[4:]])
         np.testing.assert_allclose(found, expected, atol=1e-3)
         np.testing.assert_allclose(features @ weights.T + bias, expected, atol=1e-3)
+
+
+def test_a_rehearsal_that_is_over_holds_no_weights_until_the_collector_comes(make_graph):
+    draw = np.random.default_rng(0).standard_normal
+    wide = make_graph(
+        stem_weight=draw((256, 1, 3, 3)),
+        stem_bias=draw(256),
+        conv1_weight=draw((256, 256, 3, 3)),
+        conv2_weight=draw((256, 256, 3, 3)),
+        fc_weight=draw((4, 256)),
+    )
+    ranges = choose(measure(wide, [IMAGES]), "minmax", INT8)
+    weights = 2 * 256 * 256 * 9 * np.float32().nbytes
+    gc.disable()
+    tracemalloc.start()
+    try:
+        Rehearsal(wide, ranges, INT8).run(ranges, [IMAGES])
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak > weights
+    assert held < weights / 8
 
 
 @GRID
