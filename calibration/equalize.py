@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from calibration.probe import Probe
+from calibration.rounded_tensors import WEIGHTED
 from calibration.tap import activations
 from runtime.errors import OptionError
 from runtime.runner import Images
@@ -48,7 +49,6 @@ were measured; and weights get coarser. Between 0.6 and 1 the gain hardly change
 FLOOR = 1 / 16
 """Least s: a channel that is silent on the measured images is not blown up without end."""
 
-_WEIGHTED = frozenset({"Conv", "Gemm"})
 _PASSING = frozenset({"Relu", "Add", "MaxPool", "GlobalAveragePool", "Flatten"})
 _FIXED = 0
 """Number of all channels that stay as they are."""
@@ -145,7 +145,7 @@ def _ties(
 
 def _is_linear(node: ir.Node, channels: _Channels) -> bool:
     """Return whether r can be moved into the node's weights."""
-    if node.op_type not in _WEIGHTED or node.inputs[0] not in channels:
+    if node.op_type not in WEIGHTED or node.inputs[0] not in channels:
         return False
     stored = all(value is None or value.is_initializer() for value in node.inputs[1:])
     return stored and node.outputs[0] in channels

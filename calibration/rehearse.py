@@ -15,7 +15,7 @@ from calibration.emulate_nodes import emulate_nodes, fit_steps, quantizable
 from calibration.fit_errors import Features
 from calibration.probe import Probe
 from calibration.ranges import ActivationRanges, Grid
-from calibration.rounded_tensors import HEAD, node_input
+from calibration.rounded_tensors import head, node_input
 from runtime.runner import Images, Logits, join_outputs
 
 __all__ = ["Rehearsal"]
@@ -35,9 +35,9 @@ class Rehearsal:
     """
 
     def __init__(self, graph: ir.Model, ranges: ActivationRanges, grid: Grid) -> None:
-        head = {str(node.name) for node in graph.graph if node.op_type in HEAD}
         self._graph, self._grid = graph, grid
-        self._nodes = [name for name in quantizable(graph, grid) if name not in head]
+        floats = head(graph)
+        self._nodes = [name for name in quantizable(graph, grid) if name not in floats]
         emulated = emulate_nodes(graph, ranges, grid, self._nodes)
         for name in fit_steps(graph, ranges, grid, self._nodes):
             emulated.graph.inputs.append(emulated.graph.initializers[name])
@@ -66,5 +66,5 @@ class Rehearsal:
 
 def _head_input(graph: ir.Model) -> str:
     """Return the name of what the matrix product reads that makes the logits; "" without one."""
-    head = graph.graph.outputs[0].producer()
-    return str(node_input(head, 0).name) if head is not None and head.op_type == "Gemm" else ""
+    last = graph.graph.outputs[0].producer()
+    return str(node_input(last, 0).name) if last is not None and last.op_type == "Gemm" else ""

@@ -27,13 +27,14 @@ from calibration.equalize import equalize, measure_peaks
 from calibration.images import choose_images
 from calibration.measure import Measurement, measure
 from calibration.read_graph import read_graph
+from calibration.rounded_tensors import head
 from calibration.score import float_logits, score_logits
 from calibration.weight_scales import clip_nothing, least_error
 from export.fold import fold
 from export.load import load
 from export.load_options import LoadOptions
 from export.pixels import fold_normalisation
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement
 from export.quantization.refit_head import features_as_written, features_in_integers, refit_head
 from export.quantize import quantize
 from export.recipes import float32

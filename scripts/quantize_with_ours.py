@@ -38,7 +38,8 @@ from calibration.measure import measure
 from calibration.order import Order
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement, head
+from calibration.rounded_tensors import head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT, Placement
 from export.quantize import quantize
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form

@@ -17,7 +17,7 @@ from calibration.order import Order as CalibrationOrder
 from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
-from calibration.rounded_tensors import HEAD
+from calibration.rounded_tensors import head
 from calibration.sensitivity.order import TARGETS, Order
 from calibration.sensitivity.sensitivity import Sensitivity, sensitivity
 from calibration.survey import refuse_unfit, survey
@@ -62,7 +62,7 @@ def investigate(bundle: Bundle, order: Order, screen: Screen) -> Investigation:
     measured = _ranges(bundle, exported, order.data, screen)
     graph, ranges = equalize(exported, measured.peaks), measured.ranges(grid)
     files = _readable(choose_images(order.data, order.images)[0], spec, screen)
-    head = tuple(str(node.name) for node in graph.graph if node.op_type in HEAD)
+    floats = head(graph)
     nodes = quantizable(graph, grid)
 
     def quantize(part: ir.Model, names: Collection[str]) -> ir.Model:
@@ -70,14 +70,14 @@ def investigate(bundle: Bundle, order: Order, screen: Screen) -> Investigation:
 
     with screen.step("quantize") as step:
         chunks = _Chunks(files, spec, batch_size(graph, spec))
-        inner = [name for name in nodes if name not in head]
+        inner = [name for name in nodes if name not in floats]
         costs = sensitivity(graph, chunks, quantize, nodes, inner, screen)
         step.detail = f"{len(nodes)} nodes, one at a time, on {costs.images} images"
     return Investigation(
         bundle=str(bundle.folder),
         target=order.target,
         method=ranges.method,
-        head=head,
+        head=floats,
         costs=costs,
     )
 

@@ -28,7 +28,6 @@ import onnx_ir as ir
 
 from calibration.ranges import INT8, UINT8, Grid
 from calibration.rounded_tensors import (
-    HEAD,
     MOVING,
     WEIGHTED,
     Readers,
@@ -45,7 +44,6 @@ __all__ = [
     "QUANTIZABLE",
     "TENSORRT",
     "Placement",
-    "head",
 ]
 
 QUANTIZABLE = WEIGHTED | MOVING | {"Add", "GlobalAveragePool"}
@@ -67,14 +65,6 @@ class Placement:
     """Whether float nodes between quantized tensors would be quantized, were they not fenced."""
     pairs: Callable[[ir.Graph, Collection[str]], Readers]
     """Where the pairs stand in a graph, given the names of the nodes that stay in float."""
-
-
-def head(graph: ir.Model) -> frozenset[str]:
-    """Return the names of the nodes behind the last convolution's block: pool and classifier.
-
-    They are a thousandth of the work, and in float they cost no accuracy.
-    """
-    return frozenset(str(node.name) for node in graph.graph if node.op_type in HEAD)
 
 
 def _read_by_tensorrt(graph: ir.Graph, keep_float: Collection[str]) -> Readers:

@@ -22,10 +22,10 @@ from calibration.ranges import INT8, UINT8, Grid, Range
 from calibration.ranges_file import RANGES_FILE, RangesFile
 from calibration.read_graph import read_graph
 from calibration.resume import batch_size
+from calibration.rounded_tensors import head
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from export.divergence.diverge import Question, diverge
 from export.divergence.wish import Wish
-from export.quantization.placement import head
 from export.report.content import Activation, Bar, DepthLine, Missing
 from runtime.bundle import Bundle
 from runtime.evaluation.dataset import Dataset

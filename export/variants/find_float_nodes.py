@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from calibration.emulate_nodes import emulate_nodes, quantizable
 from calibration.ranges import ActivationRanges
+from calibration.rounded_tensors import head
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
-from export.quantization.placement import TENSORRT, Placement, head
+from export.quantization.placement import TENSORRT, Placement
 from export.variants.evaluation import UNKNOWN
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner

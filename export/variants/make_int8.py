@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges_file import RangesFile
+from calibration.rounded_tensors import head
 from calibration.weight_scales import least_error
 from export.halve import halve
 from export.pixels import fold_normalisation
@@ -26,7 +27,6 @@ from export.quantization.placement import (
     ONNXRUNTIME_WITHOUT_VNNI,
     TENSORRT,
     Placement,
-    head,
 )
 from export.quantization.read_back import check_integer_convolutions
 from export.quantize import quantize
@@ -71,7 +71,7 @@ class Int8Recipe:
             OptionError: if a node does not exist, or the graph cannot be quantized.
         """
         graph, form = self.equalized, self.form
-        floats = head(graph).union(kept)
+        floats = {*head(graph), *kept}
         if form.pixels:
             graph = fold_normalisation(graph, form.image, placement, form.pixels)
         ranges = self.ranges.ranges(placement.grid)

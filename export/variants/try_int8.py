@@ -23,9 +23,10 @@ from calibration.images import ImageFile
 from calibration.measure import measure
 from calibration.probe import Probe
 from calibration.ranges import ActivationRanges, Range
+from calibration.rounded_tensors import head
 from calibration.sensitivity.sensitivity import sensitivity, worst_first
 from calibration.take_evenly import take_evenly
-from export.quantization.placement import TENSORRT, Placement, head
+from export.quantization.placement import TENSORRT, Placement
 from export.variants.bench import Bench
 from export.variants.cause import HALF_DB, Cause
 from export.variants.evaluation import UNKNOWN, Evaluation, read_portions, spread

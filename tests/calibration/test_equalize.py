@@ -10,10 +10,11 @@ from calibration.choose import choose
 from calibration.equalize import equalize, measure_peaks
 from calibration.measure import measure
 from calibration.order import Order
+from calibration.rounded_tensors import head
 from export.fold import fold
 from export.load import load
 from export.load_options import LoadOptions
-from export.quantization.placement import TENSORRT, head
+from export.quantization.placement import TENSORRT
 from export.quantize import quantize
 from export.recipes import float32
 from export.samples import sample_images

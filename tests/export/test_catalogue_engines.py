@@ -4,13 +4,14 @@ import onnx_ir as ir
 import pytest
 
 from calibration.ranges import ActivationRanges, Range
+from calibration.rounded_tensors import head
 from calibration.tap import activations
 from export.build import build
 from export.fold import fold
 from export.halve import halve
 from export.load import load
 from export.load_options import LoadOptions
-from export.quantization.placement import TENSORRT, head
+from export.quantization.placement import TENSORRT
 from export.quantize import quantize
 from export.simplify import Simplifier
 from export.trace import trace, trace_static

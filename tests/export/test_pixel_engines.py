@@ -6,10 +6,11 @@ import pytest
 
 from calibration.choose import choose
 from calibration.measure import measure
+from calibration.rounded_tensors import head
 from export.build import build
 from export.halve import halve
 from export.pixels import fold_normalisation, normalise_inside
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
 from export.samples import sample_images
 from runtime.engines.options import EngineOptions

@@ -8,9 +8,10 @@ import torch
 
 from calibration.choose import choose
 from calibration.measure import measure
+from calibration.rounded_tensors import head
 from export.halve import halve
 from export.pixels import fold_normalisation, normalise_inside
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantization.read_back import optimized_operators
 from export.quantize import quantize
 from export.samples import sample_images

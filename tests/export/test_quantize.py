@@ -7,9 +7,10 @@ import onnxruntime
 import pytest
 
 from calibration.choose import choose
+from calibration.rounded_tensors import head
 from calibration.weight_scales import clip_nothing, least_error
 from export.quantization.check_quantized import check_quantized
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
 from runtime.errors import OptionError
 from runtime.onnx_runner import OnnxRunner

@@ -13,9 +13,10 @@ from calibration.equalize import equalize, measure_peaks
 from calibration.measure import measure
 from calibration.ranges import INT8, UINT8
 from calibration.read_graph import read_graph
+from calibration.rounded_tensors import head
 from export.cli import main
 from export.halve import halve
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
 from export.samples import sample_images
 from runtime.bundle import Bundle

@@ -6,8 +6,9 @@ import pytest
 
 from calibration.choose import choose
 from calibration.measure import measure
+from calibration.rounded_tensors import head
 from export.fold import fold
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantization.read_back import optimized_operators
 from export.quantize import quantize
 from export.recipes import float32

@@ -8,9 +8,10 @@ from sklearn.datasets import load_digits
 
 from calibration.choose import choose
 from calibration.measure import measure
+from calibration.rounded_tensors import head
 from export.halve import halve
 from export.pixels import normalise_inside
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantization.refit_head import (
     features_as_written,
     features_in_integers,

@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 from calibration.choose import choose
 from calibration.images import choose_images
 from calibration.measure import measure
+from calibration.rounded_tensors import head
 from export.pixels import fold_normalisation
-from export.quantization.placement import ONNXRUNTIME, TENSORRT, head
+from export.quantization.placement import ONNXRUNTIME, TENSORRT
 from export.quantize import quantize
 from export.variants.fit_head import prepare_head_fit
 from export.variants.made import Form
